@@ -1,0 +1,201 @@
+/**
+ * The contract between storages and the engine, in strings: what a driver implements, its errors, and
+ * helpers for drivers without an index or notifications of their own.
+ *
+ * A driver stores and never decides: it knows nothing of steps, schemas or replay.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { JournalCorrupt } from "./Journal.ts"
+import type * as Status from "./Status.ts"
+
+// ---------------------------------------------------------------------------------------------------
+// errors
+
+/**
+ * Why a storage failed:
+ * - `Unavailable`: it did not answer, or not in time; trying again may work
+ * - `Full`: no space, no quota or no descriptors left
+ * - `Denied`: a permission, a symbolic link where none is allowed, or not a directory
+ * - `Unknown`: anything else; whether a write arrived is not known
+ */
+export const Reason = Schema.Literals(["Unavailable", "Full", "Denied", "Unknown"])
+
+/** The storage failed. Nothing that was not on it before may be taken as saved. */
+export class StorageError extends Schema.TaggedError<StorageError>("reprise/StorageError")("StorageError", {
+  reason: Reason,
+  /** What was attempted, as in `append to run "r1"`. */
+  doing: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `Could not ${this.doing}: ${cause}. ${advice[this.reason]}`
+  }
+  /** Whether sending the same again may help. */
+  get isRetryable(): boolean {
+    return this.reason === "Unavailable"
+  }
+}
+
+const advice: Record<typeof Reason.Type, string> = {
+  Unavailable: "The run is unharmed; try again.",
+  Full: "The run is unharmed and stays where its last acknowledged entry left it; free some space, then resume it.",
+  Denied: "Check that the directory exists, belongs to this user and holds no links; nothing was written.",
+  Unknown: "The run stays where its last acknowledged entry left it; resume it once the storage works."
+}
+
+/** The journal is no longer where the writer thought it was: someone else wrote. Read it again. */
+export class Moved extends Schema.TaggedError<Moved>("reprise/Moved")("Moved", { runId: Schema.String }) {}
+
+// ---------------------------------------------------------------------------------------------------
+// what is stored beside journals
+
+/** Something posted to a run by anyone; its owner journals it. */
+export type Posted =
+  | {
+    readonly type: "event"
+    readonly eventId: string
+    readonly eventName: string
+    readonly key?: string
+    readonly value?: Schema.Json
+    readonly timestamp: string
+  }
+  | { readonly type: "cancel"; readonly eventId: string; readonly reason?: string; readonly timestamp: string }
+
+/** What may have changed: a post, or an append. */
+export type Changed = "inbox" | "journal"
+export type OnChange = (what: Changed) => void
+
+/** Who holds a run's lease. */
+export interface Holder {
+  readonly host: string
+  readonly pid?: number
+  /** UTC milliseconds. */
+  readonly until: number
+}
+
+export type Claim =
+  | { readonly _tag: "Acquired"; readonly token: string }
+  | { readonly _tag: "Held"; readonly by: Holder }
+
+/** How long a lease holds without being renewed, where its holder cannot be seen to be dead. */
+export const leaseMillis = 15_000
+
+export interface Query {
+  readonly status?: Status.State | undefined
+  readonly workflow?: string | undefined
+  /** At most this many; default 100. */
+  readonly limit?: number | undefined
+  /** `cursor` of the page before. */
+  readonly after?: string | undefined
+}
+
+export interface Page {
+  readonly runs: ReadonlyArray<Status.Status>
+  /** Runs that could not be read, and why: one bad journal hides no other run. */
+  readonly unreadable: ReadonlyArray<{ readonly runId: string; readonly error: JournalCorrupt | StorageError }>
+  /** Set when there is more. */
+  readonly cursor?: string
+}
+
+// ---------------------------------------------------------------------------------------------------
+// the driver contract
+
+/** A journal's text and a token for its state: it changes with every append that counts. */
+export interface Stored {
+  /** Lines that each end in a newline; empty for an unknown run. */
+  readonly text: string
+  /** Opaque; `""` for an unknown run. */
+  readonly version: string
+}
+
+/** Appends to one run, for as long as a session lasts. */
+export interface DriverWriter {
+  /**
+   * Appends all of `lines` behind the state `at` and gives the new state, durable when it returns.
+   * `Moved` when the journal is not at `at` any more and `lines` are not in it. When two race from one
+   * state, one gets `Moved`. Only an append at `""` may create a run.
+   */
+  readonly append: (
+    at: string,
+    lines: ReadonlyArray<string>,
+    row: () => Status.Status
+  ) => Effect.Effect<string, StorageError | Moved>
+}
+
+/** What a storage implements. It sees strings; the engine never needs more than this. */
+export interface Driver {
+  readonly read: (runId: string) => Effect.Effect<Stored, StorageError>
+  /** The state of a journal without its text. */
+  readonly version: (runId: string) => Effect.Effect<string, StorageError>
+  readonly writer: (runId: string) => Effect.Effect<DriverWriter, StorageError, Scope.Scope>
+  /** Stores a line, durable when it returns. Storing the same `eventId` twice may keep one or both. */
+  readonly post: (runId: string, eventId: string, line: string) => Effect.Effect<void, StorageError>
+  /** The lines posted behind `after` (`""`: all), in the order they were posted. */
+  readonly inbox: (
+    runId: string,
+    after: string
+  ) => Effect.Effect<{ readonly text: string; readonly cursor: string }, StorageError>
+  /** Takes the lease when nobody live holds it. `now` and `until` are UTC milliseconds. */
+  readonly acquire: (runId: string, now: number, until: number) => Effect.Effect<Claim, StorageError>
+  /** False when the lease is no longer `token`'s. */
+  readonly renew: (runId: string, token: string, until: number) => Effect.Effect<boolean, StorageError>
+  /** Gives the lease back if it is still `token`'s. */
+  readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
+  readonly holder: (runId: string, now: number) => Effect.Effect<Holder | undefined, StorageError>
+  readonly list: (query: Query) => Effect.Effect<Page, StorageError>
+  /** Removes journal and inbox. A run of the same id made later is another run. */
+  readonly remove: (runId: string) => Effect.Effect<void, StorageError>
+  /**
+   * Calls `onChange` when something of the run may have changed, until the returned function is called.
+   * A driver that cannot tell never calls it: the engine looks once a second in any case.
+   */
+  readonly watch: (runId: string, onChange: OnChange) => () => void
+}
+
+/** A page of runs for a driver without an index: asks for the state of one run after the other. */
+export const pageOf = (
+  query: Query,
+  runIds: ReadonlyArray<string>,
+  statusOf: (runId: string) => Effect.Effect<Status.Status | undefined, JournalCorrupt | StorageError>
+): Effect.Effect<Page> =>
+  Effect.gen(function*() {
+    const runs: Array<Status.Status> = []
+    const unreadable: Array<Page["unreadable"][number]> = []
+    const { after, limit = 100 } = query
+    for (const runId of [...runIds].sort()) {
+      if (after !== undefined && runId <= after) continue
+      if (runs.length === limit) return { runs, unreadable, cursor: runs.at(-1)!.runId }
+      const status = yield* Effect.result(statusOf(runId))
+      if (Result.isFailure(status)) unreadable.push({ runId, error: status.failure })
+      else if (status.success !== undefined && matches(query, status.success)) runs.push(status.success)
+    }
+    return { runs, unreadable }
+  })
+
+const matches = (query: Query, run: Status.Status) =>
+  (query.status === undefined || query.status === run.status) &&
+  (query.workflow === undefined || query.workflow === run.workflow)
+
+/** Callbacks by run, for drivers that see every change of their own process. */
+export const makeWatchers = () => {
+  const byRun = new Map<string, Set<OnChange>>()
+  return {
+    watch: (runId: string, onChange: OnChange) => {
+      const set = byRun.get(runId) ?? new Set()
+      byRun.set(runId, set.add(onChange))
+      return () => {
+        set.delete(onChange)
+        if (set.size === 0 && byRun.get(runId) === set) byRun.delete(runId)
+      }
+    },
+    changed: (runId: string, what: Changed) => {
+      const set = byRun.get(runId)
+      if (set !== undefined) { for (const onChange of [...set]) onChange(what) }
+    }
+  }
+}
+

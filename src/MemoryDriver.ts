@@ -1,0 +1,88 @@
+/**
+ * A driver over a `Map`: journals live as long as the process. The smallest complete example of the
+ * contract in `Driver`.
+ */
+import * as Effect from "effect/Effect"
+import { type Driver, makeWatchers, Moved, pageOf } from "./Driver.ts"
+import * as Journal from "./Journal.ts"
+import * as Status from "./Status.ts"
+
+interface MemoryRun {
+  readonly name: number
+  readonly lines: Array<string>
+}
+
+/** A new, empty store. */
+export const make = (): Driver => {
+  const runs = new Map<string, MemoryRun>()
+  const inboxes = new Map<string, Map<string, string>>()
+  const leases = new Map<string, { readonly token: string; until: number }>()
+  const { changed, watch } = makeWatchers()
+  let serial = 0
+  const version = (runId: string) => {
+    const run = runs.get(runId)
+    return run === undefined ? "" : `${run.name}:${run.lines.length}`
+  }
+  const text = (runId: string) => runs.get(runId)?.lines.map((line) => `${line}\n`).join("") ?? ""
+  const append = (runId: string, at: string, lines: ReadonlyArray<string>) =>
+    Effect.suspend(() => {
+      if (version(runId) !== at) return Effect.fail(new Moved({ runId }))
+      let run = runs.get(runId)
+      if (run === undefined) runs.set(runId, run = { name: ++serial, lines: [] })
+      for (const line of lines) run.lines.push(line)
+      changed(runId, "journal")
+      return Effect.succeed(version(runId))
+    })
+  return {
+    read: (runId) => Effect.sync(() => ({ text: text(runId), version: version(runId) })),
+    version: (runId) => Effect.sync(() => version(runId)),
+    writer: (runId) => Effect.succeed({ append: (at, lines) => append(runId, at, lines) }),
+    post: (runId, eventId, line) =>
+      Effect.sync(() => {
+        const inbox = inboxes.get(runId) ?? new Map<string, string>()
+        if (!inbox.has(eventId)) inboxes.set(runId, inbox.set(eventId, line))
+        changed(runId, "inbox")
+      }),
+    inbox: (runId, after) =>
+      Effect.sync(() => {
+        const lines = [...inboxes.get(runId)?.values() ?? []]
+        return { text: lines.slice(Number(after)).map((line) => `${line}\n`).join(""), cursor: String(lines.length) }
+      }),
+    acquire: (runId, now, until) =>
+      Effect.sync(() => {
+        const lease = leases.get(runId)
+        if (lease !== undefined && lease.until > now) return { _tag: "Held", by: { host: "this process", until: lease.until } }
+        const token = String(++serial)
+        leases.set(runId, { token, until })
+        return { _tag: "Acquired", token }
+      }),
+    renew: (runId, token, until) =>
+      Effect.sync(() => {
+        const lease = leases.get(runId)
+        if (lease?.token !== token) return false
+        lease.until = until
+        return true
+      }),
+    release: (runId, token) =>
+      Effect.sync(() => {
+        if (leases.get(runId)?.token === token) leases.delete(runId)
+      }),
+    holder: (runId, now) =>
+      Effect.sync(() => {
+        const lease = leases.get(runId)
+        return lease !== undefined && lease.until > now ? { host: "this process", until: lease.until } : undefined
+      }),
+    list: (query) =>
+      pageOf(query, [...runs.keys()], (runId) =>
+        Effect.map(Effect.fromResult(Journal.read(runId, text(runId))), ({ entries }) =>
+          entries.length === 0 ? undefined : Status.of(runId, entries))),
+    remove: (runId) =>
+      Effect.sync(() => {
+        runs.delete(runId)
+        inboxes.delete(runId)
+        leases.delete(runId)
+        changed(runId, "journal")
+      }),
+    watch
+  }
+}

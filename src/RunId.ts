@@ -1,0 +1,71 @@
+/**
+ * Names of runs: which strings are allowed, new ones, and the file name of each.
+ *
+ * A run id is 1 to 200 printable ASCII characters without `/` and `\`. Two different ids never share a
+ * file name, on case-folding file systems neither.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+/** The run id is not one that every storage can hold. */
+export class RunIdRejected extends Schema.TaggedError<RunIdRejected>("reprise/RunIdRejected")("RunIdRejected", {
+  runId: Schema.String
+}) {
+  override get message(): string {
+    return `${JSON.stringify(this.runId.slice(0, 220))} is no run id: use 1 to 200 printable ASCII characters ` +
+      `without "/" and "\\", such as order-1234, or createRunId().`
+  }
+}
+
+const allowed = /^[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,200}$/
+
+/** Whether `runId` may name a run. */
+export const isRunId = (runId: unknown): runId is string => typeof runId === "string" && allowed.test(runId)
+
+/** `runId` itself, or `RunIdRejected`. */
+export const check = (runId: string): Effect.Effect<string, RunIdRejected> =>
+  isRunId(runId) ? Effect.succeed(runId) : Effect.fail(new RunIdRejected({ runId: String(runId) }))
+
+const plain = /^[a-z0-9_-]{1,128}$/
+
+/**
+ * The name, without extension, of the run's files: the id itself when it is lowercase and short, else
+ * a readable part and 32 digits of its SHA-256, joined by `~`, which no plain id contains.
+ */
+export const fileName = (runId: string): Effect.Effect<string> => {
+  if (plain.test(runId)) return Effect.succeed(runId)
+  const slug = runId.toLowerCase().replace(/[^a-z0-9_-]+/g, "-").slice(0, 80)
+  return Effect.map(
+    Effect.promise(() => globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(runId))),
+    (digest) => `${slug}~${Array.from(new Uint8Array(digest, 0, 16), (b) => b.toString(16).padStart(2, "0")).join("")}`
+  )
+}
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+const encodeTime = (millis: number): string => {
+  let out = ""
+  for (let rest = millis, k = 0; k < 10; k++, rest = Math.floor(rest / 32)) out = alphabet[rest % 32] + out
+  return out
+}
+
+/** `length` random characters of 5 bits each, from the platform's cryptographic source. */
+export const randomText = (length: number): string => {
+  let out = ""
+  for (const byte of globalThis.crypto.getRandomValues(new Uint8Array(length))) out += alphabet[byte & 31]
+  return out
+}
+
+/**
+ * A new run id: 26 lowercase characters, unique, sorting by the millisecond it was made in (the layout
+ * of a ULID).
+ *
+ * @example
+ * ```ts
+ * import { createRunId } from "reprise"
+ *
+ * createRunId().length // => 26
+ * ```
+ */
+export const createRunId = (): string => encodeTime(Effect.runSync(Clock.currentTimeMillis)) + randomText(16)

@@ -1,0 +1,139 @@
+/**
+ * A run's state as its journal alone tells it: one pure fold over entries, used by every listing.
+ *
+ * A journal cannot tell whether a process drives the run right now, so an open run that does not wait
+ * is `pending` here; `Runs` makes it `running` when its lease is held.
+ */
+import * as Schema from "effect/Schema"
+import { type Entry, Wait } from "./Entry.ts"
+
+/**
+ * - `pending`: open, and nobody drives it: enqueued, or its process died
+ * - `running`: open, and a live process drives it
+ * - `suspended`: only waits
+ * - `blocked`: open, but it must not go on by itself; `reason` says why
+ * - `stopped`: a hook stopped it; it can go on
+ * - `success`, `failed`, `cancelled`, `continued`: ended
+ */
+export const State = Schema.Literals([
+  "pending",
+  "running",
+  "suspended",
+  "blocked",
+  "stopped",
+  "success",
+  "failed",
+  "cancelled",
+  "continued"
+])
+export type State = typeof State.Type
+
+/** What is known of a run without running its code. Values are as they stand in the journal. */
+export const Status = Schema.Struct({
+  runId: Schema.String,
+  workflow: Schema.String,
+  version: Schema.optionalKey(Schema.String),
+  status: State,
+  /** What a suspended run waits for. */
+  waits: Schema.Array(Wait),
+  /** UTC milliseconds of the next timer. */
+  wakeAt: Schema.optionalKey(Schema.Number),
+  reason: Schema.optionalKey(Schema.String),
+  result: Schema.optionalKey(Schema.Json),
+  error: Schema.optionalKey(Schema.Json),
+  /** ISO 8601 timestamps of the first and the last entry. */
+  createdAt: Schema.String,
+  updatedAt: Schema.String,
+  /** How many sessions were opened. */
+  session: Schema.Int,
+  /** How many entries the journal has. */
+  entries: Schema.Int,
+  steps: Schema.Struct({ done: Schema.Int, failed: Schema.Int }),
+  /** Steps whose at-most-once attempt has an intent and no outcome. */
+  intents: Schema.Array(Schema.String)
+})
+export interface Status extends Schema.Schema.Type<typeof Status> {}
+
+/** Whether the run has ended. */
+export const isEnded = (status: Status): boolean =>
+  status.status === "success" || status.status === "failed" || status.status === "cancelled" ||
+  status.status === "continued"
+
+/** Before the first entry. */
+export const empty = (runId: string): Status => ({
+  runId,
+  workflow: "",
+  status: "pending",
+  waits: [],
+  createdAt: "",
+  updatedAt: "",
+  session: 0,
+  entries: 0,
+  steps: { done: 0, failed: 0 },
+  intents: []
+})
+
+type Open = { -readonly [K in keyof Status]: Status[K] }
+
+/** The state after one more entry. */
+export const next = (before: Status, entry: Entry, at: { readonly session: number; readonly timestamp: string }): Status => {
+  const after: Open = { ...before, updatedAt: at.timestamp, session: at.session, entries: before.entries + 1 }
+  if (after.waits.length > 0 || after.status !== "pending") reopen(after)
+  switch (entry.type) {
+    case "start":
+      if (before.entries > 0) break
+      after.workflow = entry.workflow ?? ""
+      after.createdAt = at.timestamp
+      if (entry.version !== undefined) after.version = entry.version
+      break
+    case "step": {
+      const failed = entry.error !== undefined
+      after.steps = { done: before.steps.done + (failed ? 0 : 1), failed: before.steps.failed + (failed ? 1 : 0) }
+      if (before.intents.length > 0) after.intents = before.intents.filter((id) => id !== entry.stepId)
+      break
+    }
+    case "intent":
+      after.intents = [...before.intents.filter((id) => id !== entry.stepId), entry.stepId]
+      break
+    case "suspend":
+      after.status = "suspended"
+      after.waits = entry.waits
+      if (entry.reason !== undefined) after.reason = entry.reason
+      if (entry.wakeAt !== undefined) after.wakeAt = entry.wakeAt
+      break
+    case "stop":
+      after.status = "stopped"
+      break
+    case "complete":
+      after.status = "success"
+      if (entry.result !== undefined) after.result = entry.result
+      break
+    case "error":
+      after.status = "failed"
+      if (entry.error !== undefined) after.error = entry.error
+      break
+    case "cancelled":
+      after.status = "cancelled"
+      if (entry.reason !== undefined) after.reason = entry.reason
+      break
+    case "continue":
+      after.status = "continued"
+      break
+    default:
+      break
+  }
+  return after
+}
+
+const reopen = (status: Open): void => {
+  status.status = "pending"
+  status.waits = []
+  delete status.wakeAt
+  delete status.reason
+}
+
+/** The state of a whole journal. */
+export const of = (
+  runId: string,
+  entries: ReadonlyArray<Entry & { readonly session: number; readonly timestamp: string }>
+): Status => entries.reduce((status, entry) => next(status, entry, entry), empty(runId))

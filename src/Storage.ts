@@ -1,0 +1,173 @@
+/**
+ * Where journals live: the typed service that the engine uses, over a driver of strings.
+ *
+ * The service turns entries into sealed lines and lines back into accepted entries, and settles appends
+ * whose answer was lost. What drivers implement is in `Driver`, and exported from here.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import {
+  type Claim,
+  type Driver,
+  type DriverWriter,
+  type Holder,
+  leaseMillis,
+  type Moved,
+  type OnChange,
+  type Page,
+  type Posted,
+  type Query,
+  StorageError
+} from "./Driver.ts"
+import type { Entry } from "./Entry.ts"
+import * as Journal from "./Journal.ts"
+import * as MemoryDriver from "./MemoryDriver.ts"
+import * as Status from "./Status.ts"
+
+export * from "./Driver.ts"
+
+/** A journal and its state in the storage. */
+export interface Loaded {
+  readonly journal: Journal.Journal
+  readonly version: string
+}
+
+/** An entry and when it happened, in UTC milliseconds. */
+export interface Stamped {
+  readonly entry: Entry
+  readonly timestamp: string
+}
+
+/** Writes one run's journal for one session, in order. */
+export interface Writer {
+  /** Position behind the last acknowledged append. */
+  readonly head: () => Journal.Head
+  /**
+   * Appends all of `entries` or none. `Moved` when someone else wrote; an append without an answer is
+   * settled by sending the same bytes again.
+   */
+  readonly append: (
+    stamp: Journal.Stamp,
+    entries: ReadonlyArray<Stamped>
+  ) => Effect.Effect<void, StorageError | Moved | Journal.JournalCorrupt>
+  /** Whether someone else may have written since. */
+  readonly hasMoved: Effect.Effect<boolean, StorageError>
+}
+
+export class Storage extends Context.Service<Storage, {
+  /** The run's accepted entries. */
+  readonly read: (runId: string) => Effect.Effect<Loaded, StorageError | Journal.JournalCorrupt>
+  /** Opens the journal for appending behind what was loaded. */
+  readonly writer: (loaded: Loaded) => Effect.Effect<Writer, StorageError, Scope.Scope>
+  readonly post: (runId: string, posted: Posted) => Effect.Effect<void, StorageError>
+  readonly inbox: (
+    runId: string,
+    after: string
+  ) => Effect.Effect<
+    { readonly items: ReadonlyArray<Posted>; readonly cursor: string },
+    StorageError | Journal.JournalCorrupt
+  >
+  readonly acquire: (runId: string) => Effect.Effect<Claim, StorageError>
+  readonly renew: (runId: string, token: string) => Effect.Effect<boolean, StorageError>
+  readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
+  readonly holder: (runId: string) => Effect.Effect<Holder | undefined, StorageError>
+  readonly list: (query: Query) => Effect.Effect<Page, StorageError>
+  readonly remove: (runId: string) => Effect.Effect<void, StorageError>
+  readonly watch: (runId: string, onChange: OnChange) => () => void
+}>()("reprise/Storage") {}
+
+/** The service over a driver. */
+export const make = (driver: Driver): Storage["Service"] => {
+  const read = (runId: string) =>
+    Effect.flatMap(driver.read(runId), ({ text, version }) =>
+      Effect.map(Effect.fromResult(Journal.read(runId, text)), (journal): Loaded => ({ journal, version })))
+  return Storage.of({
+    read,
+    writer: (loaded) =>
+      Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
+        const writer = makeWriter(driverWriter, loaded, read)
+        return {
+          head: writer.head,
+          append: writer.append,
+          hasMoved: Effect.map(driver.version(loaded.journal.runId), (now) => now !== writer.version())
+        }
+      }),
+    post: (runId, posted) => driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
+    inbox: (runId, after) =>
+      Effect.flatMap(driver.inbox(runId, after), ({ cursor, text }) =>
+        Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({ items, cursor }))),
+    acquire: (runId) => Clock.clockWith((clock) => {
+      const now = clock.currentTimeMillisUnsafe()
+      return driver.acquire(runId, now, now + leaseMillis)
+    }),
+    renew: (runId, token) =>
+      Clock.clockWith((clock) => driver.renew(runId, token, clock.currentTimeMillisUnsafe() + leaseMillis)),
+    release: driver.release,
+    holder: (runId) => Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),
+    list: driver.list,
+    remove: driver.remove,
+    watch: driver.watch
+  })
+}
+
+/** Journals in a `Map`: they live as long as the process. For tests and for trying things out. */
+export const layerMemory: Layer.Layer<Storage> = Layer.sync(Storage, () => make(MemoryDriver.make()))
+
+// internal
+
+const again = Schedule.exponential("50 millis").pipe(Schedule.jittered)
+
+const isRetryable = (error: StorageError | Moved) => error._tag === "StorageError" && error.isRetryable
+
+const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service"]["read"]) => {
+  const { runId } = loaded.journal
+  let { head } = loaded.journal
+  let version = loaded.version
+  let status = Status.of(runId, loaded.journal.entries)
+  const append: Writer["append"] = (stamp, entries) =>
+    Effect.suspend(() => {
+      const sealed = Journal.seal(head, stamp, entries)
+      let after = status
+      for (const { entry, timestamp } of entries) after = Status.next(after, entry, { session: stamp.session, timestamp })
+      const acknowledged = (now: string) => {
+        head = sealed.head
+        version = now
+        status = after
+      }
+      // A conflict says that the journal moved, not who moved it: an append without an answer may have.
+      const settle = (moved: Moved) =>
+        Effect.flatMap(read(runId), ({ journal, version }) =>
+          journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
+            ? Effect.sync(() => acknowledged(version))
+            : Effect.fail(moved))
+      return writer.append(version, sealed.lines, () => after).pipe(
+        Effect.catch((error) =>
+          isRetryable(error)
+            ? Effect.retry(writer.append(version, sealed.lines, () => after), { schedule: again, times: 6, while: isRetryable })
+            : Effect.fail(error)
+        ),
+        Effect.map(acknowledged),
+        Effect.catchTag("Moved", settle)
+      )
+    })
+  return { head: () => head, version: () => version, append }
+}
+
+const readInbox = (runId: string, text: string): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
+  const items: Array<Posted> = []
+  for (let from = 0, to: number, line = 1; (to = text.indexOf("\n", from)) >= 0; from = to + 1, line++) {
+    const kind = Journal.lineKind(text, from, to)
+    if (kind === "corrupt") {
+      const saw = "its checksum does not match its bytes"
+      return Result.fail(new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw }))
+    }
+    if (kind === "whole") items.push(JSON.parse(text.slice(from, to)))
+  }
+  return Result.succeed(items)
+}
+

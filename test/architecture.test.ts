@@ -1,0 +1,250 @@
+/** The order of the files in `src`, and the few rules that a type cannot state. */
+import { readdirSync, readFileSync } from "node:fs"
+import { isBuiltin } from "node:module"
+import { dirname, join, normalize } from "node:path/posix"
+import { describe, expect, it } from "vitest"
+import { parseAst } from "vitest/node"
+
+/** A file imports lower ranks only: not its own rank either, and type imports count. */
+const fileRanks: Record<string, number> = {
+  "Errors.ts": -1,
+  "Json.ts": -1,
+  "Instruction.ts": 0,
+  "Journal.ts": 0,
+  "Status.ts": 0.5,
+  "Storage.ts": 1,
+  "Replay.ts": 1,
+  "Runs.ts": 2,
+  "Workflow.ts": 3,
+  "Interpreter.ts": 4,
+  "Cluster.ts": 5,
+  "Pipeline.ts": 5,
+  "RunLog.ts": 5,
+  "Worker.ts": 5,
+  // What users enter by: these put the rest together.
+  "index.ts": 7,
+  "node.ts": 8
+}
+
+/** All files of a folder share its rank and may import each other. */
+const folderRanks: Record<string, number> = {
+  internal: -2,
+  ai: 6,
+  http: 6,
+  node: 6,
+  storage: 6,
+  testing: 6,
+  cli: 9
+}
+
+/** Only these may know which platform they run on. */
+const platformUsers = ["cli/", "node.ts"]
+
+type Tree = Readonly<Record<string, string>>
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8"))
+
+const src: Tree = Object.fromEntries(
+  readdirSync("src", { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => [file, readFileSync(join("src", file), "utf8")])
+)
+
+describe("src", () => {
+  it("is read", () => {
+    expect(Object.keys(src)).toContain("index.ts")
+  })
+
+  it("imports downwards only", () => {
+    expect(Object.keys(src).flatMap((file) => upwardImports(file, src))).toEqual([])
+  })
+
+  it("imports only what users have installed", () => {
+    expect(Object.keys(src).flatMap((file) => foreignImports(file, src))).toEqual([])
+  })
+
+  it("opens every file with a paragraph on what it owns", () => {
+    expect(Object.keys(src).filter((file) => !opensWithParagraph(file, src))).toEqual([])
+  })
+
+  it("asks Effect for the time", () => {
+    expect(Object.keys(src).filter((file) => readsClock(file, src))).toEqual([])
+  })
+})
+
+describe("package.json", () => {
+  it("needs nothing but effect", () => {
+    const names = ["dependencies", "optionalDependencies", "peerDependencies"]
+      .flatMap((kind) => Object.keys(manifest[kind] ?? {}))
+      .filter((name) => manifest.peerDependenciesMeta?.[name]?.optional !== true)
+    expect(names).toEqual(["effect"])
+  })
+})
+
+describe("this test", () => {
+  const planted = {
+    "an import": "import { start } from './Runs.ts'",
+    "a type import": "import type { Runs } from './Runs.ts'",
+    "an inline type import": "import { type Runs } from './Runs.ts'",
+    "an import for effect": "import './Runs.ts'",
+    "an export from": "export { start } from './Runs.ts'",
+    "a type export from": "export type { Runs } from './Runs.ts'",
+    "an export of all": "export * from './Runs.ts'",
+    "a dynamic import": "const load = () => import('./Runs.ts')",
+    "a type import in place": "const runs: import('./Runs.ts').Runs | undefined = undefined",
+    "a typeof import": "type Runs = typeof import('./Runs.ts')",
+    "an import assignment": "import Runs = require('./Runs.ts')",
+    "a module augmentation": "declare module './Runs.ts' { interface Runs {} }"
+  }
+
+  it.each(Object.entries(planted))("catches %s that points upwards", (_, code) => {
+    expect(upwardImports("Replay.ts", { "Replay.ts": code })).toEqual([
+      "src/Replay.ts (rank 1) imports src/Runs.ts (rank 2)"
+    ])
+  })
+
+  it("catches neighbours of one rank, and folders that import each other", () => {
+    expect(upwardImports("Replay.ts", { "Replay.ts": "import './Storage.ts'" })).toHaveLength(1)
+    expect(upwardImports("http/Api.ts", { "http/Api.ts": "import '../ai/Tool.ts'" })).toHaveLength(
+      1
+    )
+    expect(
+      upwardImports("internal/sum.ts", { "internal/sum.ts": "import '../Errors.ts'" })
+    ).toHaveLength(1)
+  })
+
+  it("catches a specifier that is computed", () => {
+    expect(upwardImports("Replay.ts", { "Replay.ts": "import(name)" })).toHaveLength(1)
+  })
+
+  it("lets a folder's files import each other, and anyone look down", () => {
+    const code = "import './Sql.ts'; import '../internal/a.ts'; import '../Workflow.ts'"
+    expect(upwardImports("storage/Sqlite.ts", { "storage/Sqlite.ts": code })).toEqual([])
+  })
+
+  it("asks for a rank", () => {
+    expect(upwardImports("New.ts", { "New.ts": "" })).toEqual([
+      "src/New.ts has no rank: add it to the table in test/architecture.test.ts"
+    ])
+  })
+
+  it("catches the barrel, the platform, a package that is not a peer, and this one", () => {
+    const bad = ["effect", "@effect/platform-node/NodeRuntime", "left-pad", "reprise", "vitest"]
+    for (const name of bad) {
+      expect(foreignImports("Runs.ts", { "Runs.ts": `import type {} from "${name}"` }))
+        .toHaveLength(
+          1
+        )
+    }
+    const good = ["effect/Effect", "@effect/platform-node/NodeRuntime", "node:fs"]
+    for (const name of good) {
+      expect(foreignImports("cli/main.ts", { "cli/main.ts": `import "${name}"` })).toEqual([])
+    }
+    expect(foreignImports("internal/a.ts", { "internal/a.ts": "import 'node:fs'" })).toHaveLength(1)
+  })
+
+  it("catches a missing paragraph and a clock", () => {
+    expect(opensWithParagraph("a.ts", { "a.ts": "// a\n/** b */" })).toBe(false)
+    expect(opensWithParagraph("a.ts", { "a.ts": "#!/usr/bin/env node\n/** b */" })).toBe(true)
+    expect(readsClock("a.ts", { "a.ts": "const a = () => new Date()" })).toBe(true)
+    expect(readsClock("a.ts", { "a.ts": "const a = new Date(0).toISOString()" })).toBe(false)
+  })
+})
+
+function upwardImports(file: string, tree: Tree): Array<string> {
+  const own = rank(file)
+  if (own === undefined) return [unranked(file)]
+  return importsOf(file, tree).flatMap((specifier) => {
+    if (specifier === undefined) return [`src/${file} imports a module whose name is computed`]
+    if (!specifier.startsWith(".")) return []
+    const target = normalize(join(dirname(file), specifier))
+    const other = rank(target)
+    if (other === undefined) return target in tree ? [] : [unranked(target)]
+    if (other < own || (folder(file) !== undefined && folder(file) === folder(target))) return []
+    return [`src/${file} (rank ${own}) imports src/${target} (rank ${other})`]
+  })
+}
+
+function foreignImports(file: string, tree: Tree): Array<string> {
+  return importsOf(file, tree).flatMap((specifier) => {
+    if (specifier === undefined || specifier.startsWith(".")) return []
+    const name = packageName(specifier)
+    if (specifier === "effect") return [`src/${file} imports the barrel: import effect/Module`]
+    if (name === "effect") return []
+    if (folder(file) === "internal") {
+      return [`src/${file} imports ${name}: internal has effect only`]
+    }
+    if (name.startsWith("@effect/platform-node")) {
+      const allowed = platformUsers.some((user) => file.startsWith(user))
+      return allowed ? [] : [`src/${file} imports ${name}: only ${platformUsers.join(", ")} may`]
+    }
+    if (isBuiltin(specifier) || name in manifest.peerDependencies) return []
+    return [`src/${file} imports ${name}, which is no peer in package.json`]
+  })
+}
+
+function opensWithParagraph(file: string, tree: Tree): boolean {
+  return source(file, tree).replace(/^#!.*\n/, "").startsWith("/**")
+}
+
+function readsClock(file: string, tree: Tree): boolean {
+  return nodesOf(file, tree).some((node) =>
+    (node.type === "NewExpression" || node.type === "CallExpression")
+    && node.callee.name === "Date" && node.arguments.length === 0
+  )
+}
+
+function rank(file: string): number | undefined {
+  const name = folder(file)
+  return name === undefined ? fileRanks[file] : folderRanks[name]
+}
+
+function unranked(file: string): string {
+  return `src/${file} has no rank: add it to the table in test/architecture.test.ts`
+}
+
+function folder(file: string): string | undefined {
+  return file.includes("/") ? file.slice(0, file.indexOf("/")) : undefined
+}
+
+function packageName(specifier: string): string {
+  return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
+}
+
+/** Every specifier a file names, for values or for types; undefined for a computed one. */
+function importsOf(file: string, tree: Tree): Array<string | undefined> {
+  return nodesOf(file, tree).flatMap((node) => {
+    switch (node.type) {
+      case "ImportDeclaration":
+      case "ExportAllDeclaration":
+      case "ImportExpression":
+      case "TSImportType":
+        return [node.source.value]
+      case "ExportNamedDeclaration":
+        return node.source === null ? [] : [node.source.value]
+      case "TSExternalModuleReference":
+        return [node.expression.value]
+      case "TSModuleDeclaration":
+        return node.id.type === "Literal" ? [node.id.value] : []
+      default:
+        return []
+    }
+  })
+}
+
+function nodesOf(file: string, tree: Tree): Array<any> {
+  const nodes: Array<any> = []
+  const visit = (value: any) => {
+    if (value === null || typeof value !== "object") return
+    if (typeof value.type === "string") nodes.push(value)
+    Object.values(value).forEach(visit)
+  }
+  visit(parseAst(source(file, tree), { lang: "ts" }))
+  return nodes
+}
+
+function source(file: string, tree: Tree): string {
+  const code = tree[file]
+  if (code === undefined) throw new Error(`no ${file}`)
+  return code
+}
