@@ -24,12 +24,14 @@ import type * as Status from "./Status.ts"
 export const Reason = Schema.Literals(["Unavailable", "Full", "Denied", "Unknown"])
 
 /** The storage failed. Nothing that was not on it before may be taken as saved. */
-export class StorageError extends Schema.TaggedError<StorageError>("reprise/StorageError")("StorageError", {
-  reason: Reason,
-  /** What was attempted, as in `append to run "r1"`. */
-  doing: Schema.String,
-  cause: Schema.Defect()
-}) {
+export class StorageError
+  extends Schema.TaggedError<StorageError>("reprise/StorageError")("StorageError", {
+    reason: Reason,
+    /** What was attempted, as in `append to run "r1"`. */
+    doing: Schema.String,
+    cause: Schema.Defect()
+  })
+{
   override get message(): string {
     const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
     return `Could not ${this.doing}: ${cause}. ${advice[this.reason]}`
@@ -42,13 +44,18 @@ export class StorageError extends Schema.TaggedError<StorageError>("reprise/Stor
 
 const advice: Record<typeof Reason.Type, string> = {
   Unavailable: "The run is unharmed; try again.",
-  Full: "The run is unharmed and stays where its last acknowledged entry left it; free some space, then resume it.",
-  Denied: "Check that the directory exists, belongs to this user and holds no links; nothing was written.",
-  Unknown: "The run stays where its last acknowledged entry left it; resume it once the storage works."
+  Full:
+    "The run is unharmed and stays where its last acknowledged entry left it; free some space, then resume it.",
+  Denied:
+    "Check that the directory exists, belongs to this user and holds no links; nothing was written.",
+  Unknown:
+    "The run stays where its last acknowledged entry left it; resume it once the storage works."
 }
 
 /** The journal is no longer where the writer thought it was: someone else wrote. Read it again. */
-export class Moved extends Schema.TaggedError<Moved>("reprise/Moved")("Moved", { runId: Schema.String }) {}
+export class Moved
+  extends Schema.TaggedError<Moved>("reprise/Moved")("Moved", { runId: Schema.String })
+{}
 
 // ---------------------------------------------------------------------------------------------------
 // what is stored beside journals
@@ -63,7 +70,12 @@ export type Posted =
     readonly value?: Schema.Json
     readonly timestamp: string
   }
-  | { readonly type: "cancel"; readonly eventId: string; readonly reason?: string; readonly timestamp: string }
+  | {
+    readonly type: "cancel"
+    readonly eventId: string
+    readonly reason?: string
+    readonly timestamp: string
+  }
 
 /** What may have changed: a post, or an append. */
 export type Changed = "inbox" | "journal"
@@ -96,7 +108,9 @@ export interface Query {
 export interface Page {
   readonly runs: ReadonlyArray<Status.Status>
   /** Runs that could not be read, and why: one bad journal hides no other run. */
-  readonly unreadable: ReadonlyArray<{ readonly runId: string; readonly error: JournalCorrupt | StorageError }>
+  readonly unreadable: ReadonlyArray<
+    { readonly runId: string; readonly error: JournalCorrupt | StorageError }
+  >
   /** Set when there is more. */
   readonly cursor?: string
 }
@@ -140,9 +154,17 @@ export interface Driver {
     after: string
   ) => Effect.Effect<{ readonly text: string; readonly cursor: string }, StorageError>
   /** Takes the lease when nobody live holds it. `now` and `until` are UTC milliseconds. */
-  readonly acquire: (runId: string, now: number, until: number) => Effect.Effect<Claim, StorageError>
+  readonly acquire: (
+    runId: string,
+    now: number,
+    until: number
+  ) => Effect.Effect<Claim, StorageError>
   /** False when the lease is no longer `token`'s. */
-  readonly renew: (runId: string, token: string, until: number) => Effect.Effect<boolean, StorageError>
+  readonly renew: (
+    runId: string,
+    token: string,
+    until: number
+  ) => Effect.Effect<boolean, StorageError>
   /** Gives the lease back if it is still `token`'s. */
   readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
   readonly holder: (runId: string, now: number) => Effect.Effect<Holder | undefined, StorageError>
@@ -160,7 +182,9 @@ export interface Driver {
 export const pageOf = (
   query: Query,
   runIds: ReadonlyArray<string>,
-  statusOf: (runId: string) => Effect.Effect<Status.Status | undefined, JournalCorrupt | StorageError>
+  statusOf: (
+    runId: string
+  ) => Effect.Effect<Status.Status | undefined, JournalCorrupt | StorageError>
 ): Effect.Effect<Page> =>
   Effect.gen(function*() {
     const runs: Array<Status.Status> = []
@@ -171,14 +195,16 @@ export const pageOf = (
       if (runs.length === limit) return { runs, unreadable, cursor: runs.at(-1)!.runId }
       const status = yield* Effect.result(statusOf(runId))
       if (Result.isFailure(status)) unreadable.push({ runId, error: status.failure })
-      else if (status.success !== undefined && matches(query, status.success)) runs.push(status.success)
+      else if (status.success !== undefined && matches(query, status.success)) {
+        runs.push(status.success)
+      }
     }
     return { runs, unreadable }
   })
 
 const matches = (query: Query, run: Status.Status) =>
-  (query.status === undefined || query.status === run.status) &&
-  (query.workflow === undefined || query.workflow === run.workflow)
+  (query.status === undefined || query.status === run.status)
+  && (query.workflow === undefined || query.workflow === run.workflow)
 
 /** Callbacks by run, for drivers that see every change of their own process. */
 export const makeWatchers = () => {
@@ -198,4 +224,3 @@ export const makeWatchers = () => {
     }
   }
 }
-

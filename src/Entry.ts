@@ -87,7 +87,11 @@ export const Resume = Schema.Struct({ type: Schema.tag("resume"), stepId: Schema
 export const Event = Schema.Struct({ type: Schema.tag("event"), ...event })
 
 /** A timer that went off: a sleep, or with `event` the timeout of a wait. */
-export const Timer = Schema.Struct({ type: Schema.tag("timer"), stepId: Schema.String, event: Text })
+export const Timer = Schema.Struct({
+  type: Schema.tag("timer"),
+  stepId: Schema.String,
+  event: Text
+})
 
 /** A failed attempt that will be repeated at `wakeAt`. */
 export const Retry = Schema.Struct({
@@ -123,13 +127,21 @@ export const Patch = Schema.Struct({ type: Schema.tag("patch"), changeId: Schema
 export const Undo = Schema.Struct({ type: Schema.tag("undo"), stepId: Schema.String, ...outcome })
 
 /** A request to cancel, taken from the inbox. The second one ends the run at once. */
-export const Cancel = Schema.Struct({ type: Schema.tag("cancel"), eventId: Schema.String, reason: Text })
+export const Cancel = Schema.Struct({
+  type: Schema.tag("cancel"),
+  eventId: Schema.String,
+  reason: Text
+})
 
 /** A hook stopped the run after `stepId`; the run stays open. */
 export const Stop = Schema.Struct({ type: Schema.tag("stop"), stepId: Schema.String })
 
 /** The end: the run goes on as `runId` with a fresh journal. */
-export const Continue = Schema.Struct({ type: Schema.tag("continue"), runId: Schema.String, metadata: Value })
+export const Continue = Schema.Struct({
+  type: Schema.tag("continue"),
+  runId: Schema.String,
+  metadata: Value
+})
 
 /** The end: the body returned. */
 export const Complete = Schema.Struct({ type: Schema.tag("complete"), result: Value })
@@ -146,8 +158,23 @@ export const Cancelled = Schema.Struct({ type: Schema.tag("cancelled"), reason: 
 
 /** Every entry, as data without its envelope. */
 export const Entry = Schema.Union([
-  Start, Step, Suspend, Resume, Event, Timer, Retry, Intent, Child, Patch, Undo, Cancel, Stop, Continue, Complete,
-  Failed, Cancelled
+  Start,
+  Step,
+  Suspend,
+  Resume,
+  Event,
+  Timer,
+  Retry,
+  Intent,
+  Child,
+  Patch,
+  Undo,
+  Cancel,
+  Stop,
+  Continue,
+  Complete,
+  Failed,
+  Cancelled
 ])
 export type Entry = typeof Entry.Type
 export type Start = typeof Start.Type
@@ -185,11 +212,28 @@ export type Envelope = typeof Envelope.Type
 /** An entry as it was read back. */
 export type Recorded = Entry & Envelope
 
-const types: ReadonlySet<string> = new Set(Entry.members.map((member) => member.fields.type.schema.literal))
+const types: ReadonlySet<string> = new Set(
+  Entry.members.map((member) => member.fields.type.schema.literal)
+)
 
 /** Whether this version knows the entry type. */
-export const isType = (type: unknown): type is Entry["type"] => typeof type === "string" && types.has(type)
+export const isType = (type: unknown): type is Entry["type"] =>
+  typeof type === "string" && types.has(type)
+
+/** The `suspend` entry for these waits. */
+export const suspension = (waits: ReadonlyArray<Wait>): Suspend => {
+  const first = waits.find((wait) => wait.kind === "event")
+  const times = waits.flatMap(({ wakeAt }) => wakeAt ?? [])
+  return {
+    type: "suspend",
+    ...(first?.event === undefined ? undefined : { waitingFor: first.event }),
+    ...(first?.reason === undefined ? undefined : { reason: first.reason }),
+    ...(times.length === 0 ? undefined : { wakeAt: Math.min(...times) }),
+    waits
+  }
+}
 
 /** Whether `entry` ends a run: nothing is accepted behind it. */
 export const isEnd = (entry: Entry): boolean =>
-  entry.type === "complete" || entry.type === "error" || entry.type === "cancelled" || entry.type === "continue"
+  entry.type === "complete" || entry.type === "error" || entry.type === "cancelled"
+  || entry.type === "continue"

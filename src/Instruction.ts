@@ -34,15 +34,17 @@ export class StepFailed extends Schema.TaggedError<StepFailed>("reprise/StepFail
 }) {}
 
 /** The last allowed attempt of a step was interrupted because it took longer than its `timeout`. */
-export class StepTimeout extends Schema.TaggedError<StepTimeout>("reprise/StepTimeout")("StepTimeout", {
-  step: Schema.String,
-  /** The timeout in milliseconds. */
-  timeout: Schema.Number,
-  attempts: Schema.Int
-}) {
+export class StepTimeout
+  extends Schema.TaggedError<StepTimeout>("reprise/StepTimeout")("StepTimeout", {
+    step: Schema.String,
+    /** The timeout in milliseconds. */
+    timeout: Schema.Number,
+    attempts: Schema.Int
+  })
+{
   override get message(): string {
-    return `Step "${this.step}" took longer than ${this.timeout} ms, ${this.attempts} time(s). ` +
-      `Raise its timeout, or handle StepTimeout with Instruction.catchTag.`
+    return `Step "${this.step}" took longer than ${this.timeout} ms, ${this.attempts} time(s). `
+      + `Raise its timeout, or handle StepTimeout with Instruction.catchTag.`
   }
 }
 
@@ -66,11 +68,12 @@ export class Cancelled extends Error {
  */
 export interface Instruction<out A, out E = never, out R = never> extends Pipeable.Pipeable {
   /** Only in the type: its name is the advice that the compiler's last line shows. */
-  readonly "Only instructions can be yielded here: wrap an Effect or a Promise in ctx.step(name, () => …)": {
-    readonly _A: A
-    readonly _E: E
-    readonly _R: R
-  }
+  readonly "Only instructions can be yielded here: wrap an Effect or a Promise in ctx.step(name, () => …)":
+    {
+      readonly _A: A
+      readonly _E: E
+      readonly _R: R
+    }
   [Symbol.iterator](): Iterator<Instruction<A, E, R>, A, any>
 }
 
@@ -258,24 +261,34 @@ const make = (fields: Data): any => {
 // constructors
 
 type Out<W> = W extends Effect.Effect<infer A, infer _E, infer _R> ? A
-  : W extends (...args: any) => infer X ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
   : never
 type WorkError<W> = W extends Effect.Effect<infer _A, infer E, infer _R> ? E
-  : W extends (...args: any) => infer X ? X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
   : never
 type WorkServices<W> = W extends Effect.Effect<infer _A, infer _E, infer R> ? R
-  : W extends (...args: any) => infer X ? X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
   : never
 
-type StepValue<W, O> = O extends { readonly schema: infer S extends Schema.Top } ? S["Type"] : Out<W>
+type StepValue<W, O> = O extends { readonly schema: infer S extends Schema.Top } ? S["Type"]
+  : Out<W>
 type StepFailure<W, O> = O extends { readonly error: infer S extends Schema.Top } ? S["Type"]
   : [WorkError<W>] extends [never] ? never
   : Undeclared<WorkError<W>>
-type CodecServices<O, Key extends string> = O extends { readonly [K in Key]: infer S extends Schema.Top }
+type CodecServices<O, Key extends string> = O extends
+  { readonly [K in Key]: infer S extends Schema.Top }
   ? S["DecodingServices"] | S["EncodingServices"]
   : never
-type RetryServices<O> = O extends { readonly retry: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R> } ? R
-  : O extends { readonly retry: { readonly schedule: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R> } } ? R
+type RetryServices<O> = O extends
+  { readonly retry: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R> } ? R
+  : O extends {
+    readonly retry: {
+      readonly schedule: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R>
+    }
+  } ? R
   : never
 type StepServices<W, O> =
   | Exclude<WorkServices<W>, StepContext>
@@ -290,19 +303,30 @@ type Checked<W, O> =
     : { readonly "What this step returns is not what its { schema } encodes": S["Type"] }
     : [Unsafe<Out<W>>] extends [never] ? unknown
     : {
-      readonly [K in `This step returns ${Unsafe<Out<W>>}, which JSON cannot hold: give it { schema }`]: never
+      readonly [
+        K in `This step returns ${Unsafe<Out<W>>}, which JSON cannot hold: give it { schema }`
+      ]: never
     })
   & (O extends { readonly error: infer S extends Schema.Top }
     ? [WorkError<W>] extends [S["Type"]] ? unknown
     : [StepFailed] extends [S["Type"]] ? unknown
-    : { readonly "This step can fail with what its { error } does not declare": Exclude<WorkError<W>, S["Type"]> }
+    : {
+      readonly "This step can fail with what its { error } does not declare": Exclude<
+        WorkError<W>,
+        S["Type"]
+      >
+    }
     : unknown)
 
 const GeneratorFunction: unknown = (function*() {}).constructor
 
 const named = (what: string, name: unknown): string => {
   if (typeof name === "string" && name !== "" && name.length <= 200) return name
-  throw new TypeError(`${what} needs a name of 1 to 200 characters, but was given ${JSON.stringify(name) ?? String(name)}.`)
+  throw new TypeError(
+    `${what} needs a name of 1 to 200 characters, but was given ${
+      JSON.stringify(name) ?? String(name)
+    }.`
+  )
 }
 
 /**
@@ -328,8 +352,8 @@ export const step = <W extends Work, const O extends StepOptions = {}>(
 ): Instruction<StepValue<W, O>, StepFailure<W, O>, StepServices<W, O>> => {
   if ((work as unknown) instanceof (GeneratorFunction as new() => object)) {
     throw new TypeError(
-      `Step "${name}" was given a generator function. Write ctx.step("${name}", Effect.fn(function*() { … })) ` +
-        `for an Effect, or yield the instructions in the body itself.`
+      `Step "${name}" was given a generator function. Write ctx.step("${name}", Effect.fn(function*() { … })) `
+        + `for an Effect, or yield the instructions in the body itself.`
     )
   }
   return make({ op: "step", name: named("A step", name), work, options: options ?? {} })
@@ -345,7 +369,12 @@ export const suspend = <A = unknown>(
   event: string,
   options?: { readonly key?: string | undefined; readonly reason?: string | undefined }
 ): Instruction<A> =>
-  make({ op: "suspend", name: named("A suspend", event), key: options?.key, reason: options?.reason })
+  make({
+    op: "suspend",
+    name: named("A suspend", event),
+    key: options?.key,
+    reason: options?.reason
+  })
 
 export interface FanOptions {
   /** Stands in the ids of the steps inside. Default: the combinator's own name. */
@@ -359,16 +388,20 @@ export interface FanOptions {
 }
 
 type Branches = Readonly<Record<string, Branch>> | ReadonlyArray<Branch>
-type OneOf<B, O> = O extends { readonly mode: "result" } ? Result.Result<BranchValue<B>, Heard<BranchError<B>>>
+type OneOf<B, O> = O extends { readonly mode: "result" }
+  ? Result.Result<BranchValue<B>, Heard<BranchError<B>>>
   : BranchValue<B>
 type FanError<B, O> = O extends { readonly mode: "result" } ? never : BranchError<B>
-type AllValue<T, O> = O extends { readonly discard: true } ? void : { -readonly [K in keyof T]: OneOf<T[K], O> }
+type AllValue<T, O> = O extends { readonly discard: true } ? void
+  : { -readonly [K in keyof T]: OneOf<T[K], O> }
 
 const limit = (concurrency: number | "unbounded" | undefined): number =>
   concurrency === undefined || concurrency === "unbounded" ? Infinity : concurrency
 
 const entries = (branches: Branches): ReadonlyArray<readonly [string, Branch]> =>
-  Array.isArray(branches) ? branches.map((branch, i) => [String(i), branch] as const) : Object.entries(branches)
+  Array.isArray(branches)
+    ? branches.map((branch, i) => [String(i), branch] as const)
+    : Object.entries(branches)
 
 const fan = (
   op: Fan["op"],
@@ -412,7 +445,10 @@ export const forEach = <T, B extends Branch, const O extends FanOptions = {}>(
   fan(
     "all",
     Array.from(items, (item, i) =>
-      [options?.key === undefined ? String(i) : options.key(item, i), later(() => f(item, i))] as const),
+      [
+        options?.key === undefined ? String(i) : options.key(item, i),
+        later(() => f(item, i))
+      ] as const),
     false,
     options,
     "each"
@@ -461,7 +497,9 @@ export const runId: Instruction<string> = /* @__PURE__ */ make({ op: "runId" })
 
 /** The generator that runs a branch. */
 export const iterate = (branch: Branch): Iterator<unknown, unknown, unknown> =>
-  typeof branch === "function" ? branch() : branch[Symbol.iterator]() as Iterator<unknown, unknown, unknown>
+  typeof branch === "function"
+    ? branch()
+    : branch[Symbol.iterator]() as Iterator<unknown, unknown, unknown>
 
 /** Errors that reached the body as a schema of the workflow declares them, and what they were before. */
 const heard = new WeakMap<object, StepFailed>()
@@ -490,7 +528,9 @@ export const map: {
 )
 
 /** Turns a failure into a value: gives a `Result` and never fails. A cancel passes through. */
-export const result = <A, E, R>(self: Instruction<A, E, R>): Instruction<Result.Result<A, Heard<E>>, never, R> =>
+export const result = <A, E, R>(
+  self: Instruction<A, E, R>
+): Instruction<Result.Result<A, Heard<E>>, never, R> =>
   wrap(function*() {
     try {
       return Result.succeed(yield* self)
@@ -518,7 +558,9 @@ const handle = (
 const catch_: {
   <E, B extends Branch>(
     f: (error: Heard<E>) => B
-  ): <A, R>(self: Instruction<A, E, R>) => Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>>
+  ): <A, R>(
+    self: Instruction<A, E, R>
+  ) => Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>>
   <A, E, R, B extends Branch>(
     self: Instruction<A, E, R>,
     f: (error: Heard<E>) => B
@@ -540,12 +582,28 @@ export const catchTag: {
     f: (error: Tagged<E, Tag>) => B
   ): <A, R>(
     self: Instruction<A, E, R>
-  ) => Instruction<A | BranchValue<B>, Exclude<E, { readonly _tag: Tag }> | BranchError<B>, R | BranchServices<B>>
+  ) => Instruction<
+    A | BranchValue<B>,
+    Exclude<E, { readonly _tag: Tag }> | BranchError<B>,
+    R | BranchServices<B>
+  >
   <A, E, R, const Tag extends Tags<E>, B extends Branch>(
     self: Instruction<A, E, R>,
     tag: Tag,
     f: (error: Tagged<E, Tag>) => B
-  ): Instruction<A | BranchValue<B>, Exclude<E, { readonly _tag: Tag }> | BranchError<B>, R | BranchServices<B>>
-} = dual(3, (self: Instruction<any, any, any>, tag: string, f: (error: any) => Branch) =>
-  handle(self, (error) =>
-    typeof error === "object" && error !== null && "_tag" in error && error._tag === tag ? f(error) : undefined))
+  ): Instruction<
+    A | BranchValue<B>,
+    Exclude<E, { readonly _tag: Tag }> | BranchError<B>,
+    R | BranchServices<B>
+  >
+} = dual(
+  3,
+  (self: Instruction<any, any, any>, tag: string, f: (error: any) => Branch) =>
+    handle(
+      self,
+      (error) =>
+        typeof error === "object" && error !== null && "_tag" in error && error._tag === tag
+          ? f(error)
+          : undefined
+    )
+)

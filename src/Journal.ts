@@ -12,7 +12,7 @@
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { isType, type Entry, type Envelope, format, type Recorded, type Start } from "./Entry.ts"
+import { type Entry, type Envelope, format, isType, type Recorded, type Start } from "./Entry.ts"
 import { crc32, crc32Hex } from "./internal/crc32.ts"
 
 export * from "./Entry.ts"
@@ -21,19 +21,21 @@ export * from "./Entry.ts"
  * Bytes of the journal are neither lines of its run nor the torn rest of one. Nothing is guessed: the
  * run is left alone until the file is repaired or the run removed.
  */
-export class JournalCorrupt extends Schema.TaggedError<JournalCorrupt>("reprise/JournalCorrupt")("JournalCorrupt", {
-  runId: Schema.String,
-  file: Schema.Literals(["journal", "inbox"]),
-  /** How many entries before the damage are sound. */
-  offset: Schema.Int,
-  /** The damaged line in its file, counted from 1. */
-  line: Schema.Int,
-  saw: Schema.String
-}) {
+export class JournalCorrupt
+  extends Schema.TaggedError<JournalCorrupt>("reprise/JournalCorrupt")("JournalCorrupt", {
+    runId: Schema.String,
+    file: Schema.Literals(["journal", "inbox"]),
+    /** How many entries before the damage are sound. */
+    offset: Schema.Int,
+    /** The damaged line in its file, counted from 1. */
+    line: Schema.Int,
+    saw: Schema.String
+  })
+{
   override get message(): string {
-    return `The ${this.file} of run "${this.runId}" is damaged at line ${this.line}: ${this.saw}. ` +
-      `The ${this.offset} entries before it are sound. Nothing was changed. ` +
-      `Restore the file from a backup, or remove the run.`
+    return `The ${this.file} of run "${this.runId}" is damaged at line ${this.line}: ${this.saw}. `
+      + `The ${this.offset} entries before it are sound. Nothing was changed. `
+      + `Restore the file from a backup, or remove the run.`
   }
 }
 
@@ -79,8 +81,11 @@ export const seal = (
   const lines: Array<string> = []
   let { offset, prev } = head
   for (const { entry, timestamp } of entries) {
-    const body = `${JSON.stringify(entry).slice(0, -1)},"session":${stamp.session},"offset":${offset},"timestamp":"${timestamp}",` +
-      `"incarnation":"${stamp.incarnation}","writer":"${stamp.writer}","prev":"${prev}"`
+    const body =
+      `${
+        JSON.stringify(entry).slice(0, -1)
+      },"session":${stamp.session},"offset":${offset},"timestamp":"${timestamp}",`
+      + `"incarnation":"${stamp.incarnation}","writer":"${stamp.writer}","prev":"${prev}"`
     prev = crc32Hex(body)
     lines.push(`${body},"sum":"${prev}"}`)
     offset++
@@ -144,8 +149,8 @@ export interface Journal {
 }
 
 const isEnvelope = (u: Record<string, unknown>): boolean =>
-  Number.isInteger(u.session) && Number.isInteger(u.offset) && typeof u.timestamp === "string" &&
-  typeof u.incarnation === "string" && typeof u.writer === "string" && typeof u.prev === "string"
+  Number.isInteger(u.session) && Number.isInteger(u.offset) && typeof u.timestamp === "string"
+  && typeof u.incarnation === "string" && typeof u.writer === "string" && typeof u.prev === "string"
 
 /**
  * Reads the text of a journal by the accept rule.
@@ -167,14 +172,17 @@ export const read = (runId: string, text: string): Result.Result<Journal, Journa
   const rejectedSums = new Set<string>()
   let { incarnation, session, writer, prev } = emptyHead
   let line = 0, rejected = 0, torn = 0
-  const corrupt = (saw: string) => Result.fail(new JournalCorrupt({ runId, file: "journal", offset: entries.length, line, saw }))
+  const corrupt = (saw: string) =>
+    Result.fail(new JournalCorrupt({ runId, file: "journal", offset: entries.length, line, saw }))
 
   for (let from = 0, to: number; from < text.length; from = to + 1) {
     line++
     to = text.indexOf("\n", from)
     if (to < 0) {
       const rest = text.slice(from)
-      if (hidesWholeLine(rest)) return corrupt("a whole entry is followed by bytes that belong to no entry")
+      if (hidesWholeLine(rest)) {
+        return corrupt("a whole entry is followed by bytes that belong to no entry")
+      }
       if (!blank.test(rest)) torn++
       break
     }
@@ -195,17 +203,24 @@ export const read = (runId: string, text: string): Result.Result<Journal, Journa
       rejectedSums.add(e.sum)
       continue
     }
-    if (e.prev !== prev && !rejectedSums.has(e.prev) && !entries.some((known) => known.sum === e.prev) && e.prev !== "-") {
+    if (
+      e.prev !== prev && !rejectedSums.has(e.prev) && !entries.some((known) => known.sum === e.prev)
+      && e.prev !== "-"
+    ) {
       return corrupt(`it follows a line with the checksum ${e.prev}, which is not here`)
     }
     const follows = e.prev === prev && e.offset === entries.length
-    const mine = e.type === "start" ? e.session > session : e.session === session && e.writer === writer
+    const mine = e.type === "start"
+      ? e.session > session
+      : e.session === session && e.writer === writer
     if (!follows || !mine) {
       rejected++
       rejectedSums.add(e.sum)
       continue
     }
-    if (!isType(e.type)) return corrupt(`its type "${String((e as Envelope & { type: unknown }).type)}" is not known`)
+    if (!isType(e.type)) {
+      return corrupt(`its type "${String((e as Envelope & { type: unknown }).type)}" is not known`)
+    }
     if (e.type === "start") {
       session = e.session
       writer = e.writer
@@ -238,4 +253,5 @@ export const first = (journal: Journal): Start & Envelope | undefined => {
 }
 
 /** Whether a newer version wrote the journal, which this one must not guess at. */
-export const isNewer = (start: Start): boolean => start.format !== undefined && start.format > format
+export const isNewer = (start: Start): boolean =>
+  start.format !== undefined && start.format > format

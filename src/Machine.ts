@@ -11,11 +11,15 @@
  * M5. After `diverged` or `defect` is set, no generator is called again.
  */
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import type { Entry, Recorded, Resume, Step, Wait } from "./Entry.ts"
 import * as Instruction from "./Instruction.ts"
 
 /** What an instruction, a branch or a body came to. */
-export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown }
+export type Outcome = { readonly ok: true; readonly value: unknown } | {
+  readonly ok: false
+  readonly error: unknown
+}
 
 /** A recorded value that the code's schema does not decode. */
 export class Undecodable {
@@ -64,7 +68,12 @@ export interface Logged {
   readonly fields: Record<string, unknown>
 }
 
-type Kept = { readonly eventName: string; readonly key?: string; readonly value?: unknown; readonly eventId: string }
+type Kept = {
+  readonly eventName: string
+  readonly key?: string
+  readonly value?: unknown
+  readonly eventId: string
+}
 
 class Node {
   readonly prefix: string
@@ -75,7 +84,11 @@ class Node {
   leaf: Pending | undefined
   fan: OpenFan | undefined
   cancelled = false
-  constructor(prefix: string, gen: Iterator<unknown, unknown, unknown>, end: (outcome: Outcome) => void) {
+  constructor(
+    prefix: string,
+    gen: Iterator<unknown, unknown, unknown>,
+    end: (outcome: Outcome) => void
+  ) {
     this.prefix = prefix
     this.gen = gen
     this.end = end
@@ -103,8 +116,10 @@ const special = /[%#[\]/]/g
 const escape = (name: string) => name.replace(special, (c) => `%${c.charCodeAt(0).toString(16)}`)
 
 const describe = (p: Pending) =>
-  `${p.instruction.op === "step" ? "step" : "suspend"} "${p.id}"` +
-  (p.instruction.op === "suspend" && p.instruction.key !== undefined ? ` (key "${p.instruction.key}")` : "")
+  `${p.instruction.op === "step" ? "step" : "suspend"} "${p.id}"`
+  + (p.instruction.op === "suspend" && p.instruction.key !== undefined
+    ? ` (key "${p.instruction.key}")`
+    : "")
 
 export interface Options {
   readonly runId: string
@@ -129,8 +144,8 @@ export class Machine {
   diverged: Divergence | undefined
   defect: Defect | undefined
   cancelled: { readonly reason: string | undefined } | undefined
-  /** Errors of `ctx.fail`, which a run may end with whatever its schema. */
-  readonly declared = new Set<unknown>()
+  /** Errors of `ctx.fail` and of steps' own schemas, which a run may end with, and how they are encoded. */
+  readonly declared = new Map<unknown, Schema.Json | undefined>()
   /** Ids of journaled events and cancels: they are taken once. */
   readonly eventIds = new Set<string>()
   /** How many pending instructions are steps. */
@@ -143,7 +158,11 @@ export class Machine {
   private seq = 0
   private lastId = ""
 
-  constructor(body: () => Iterator<unknown, unknown, unknown>, start: { readonly timestamp: string }, options: Options) {
+  constructor(
+    body: () => Iterator<unknown, unknown, unknown>,
+    start: { readonly timestamp: string },
+    options: Options
+  ) {
     this.options = options
     this.live = options.live
     this.at = start.timestamp
@@ -178,7 +197,10 @@ export class Machine {
   /** The wait that an event would be given to now. */
   taker(eventName: string, key: string | undefined): Pending | undefined {
     for (const p of this.pending.values()) {
-      if (p.instruction.op === "suspend" && p.instruction.name === eventName && p.instruction.key === key) return p
+      if (
+        p.instruction.op === "suspend" && p.instruction.name === eventName
+        && p.instruction.key === key
+      ) return p
     }
     return undefined
   }
@@ -189,10 +211,18 @@ export class Machine {
     for (const p of this.pending.values()) {
       const { instruction } = p
       if (instruction.op !== "suspend") continue
-      const kept = this.kept.find((e) => e.eventName === instruction.name && e.key === instruction.key)
+      const kept = this.kept.find((e) =>
+        e.eventName === instruction.name && e.key === instruction.key
+      )
       if (kept === undefined) continue
       const { eventId, eventName, key } = kept
-      return { type: "resume", stepId: p.id, eventName, ...(key === undefined ? undefined : { key }), eventId }
+      return {
+        type: "resume",
+        stepId: p.id,
+        eventName,
+        ...(key === undefined ? undefined : { key }),
+        eventId
+      }
     }
     return undefined
   }
@@ -205,19 +235,27 @@ export class Machine {
     if (this.outcome !== undefined) return this.ended(entry)
     if (this.kept.length > 0) {
       const due = this.derive()
-      if (due !== undefined && !(entry.type === "resume" && entry.stepId === due.stepId && entry.eventId === due.eventId)) {
+      if (
+        due !== undefined
+        && !(entry.type === "resume" && entry.stepId === due.stepId
+          && entry.eventId === due.eventId)
+      ) {
         return this.differ(entry, `"${due.stepId}" takes the kept event ${due.eventName} first`)
       }
     }
     switch (entry.type) {
       case "step": {
         const p = this.pending.get(entry.stepId)
-        if (p === undefined || p.instruction.op !== "step" || p.instruction.name !== entry.name) return this.differ(entry)
+        if (p === undefined || p.instruction.op !== "step" || p.instruction.name !== entry.name) {
+          return this.differ(entry)
+        }
         return this.take(entry, p, this.options.codec.step(p.instruction, entry))
       }
       case "intent": {
         const p = this.pending.get(entry.stepId)
-        if (p === undefined || p.instruction.op !== "step" || p.instruction.name !== entry.name) return this.differ(entry)
+        if (p === undefined || p.instruction.op !== "step" || p.instruction.name !== entry.name) {
+          return this.differ(entry)
+        }
         p.intent = "session" in entry ? entry.session : Infinity
         return
       }
@@ -243,7 +281,10 @@ export class Machine {
       case "cancelled":
         return this.differ(entry, "the body goes on")
       default:
-        return this.differ(entry, `this version of reprise has no instruction for a "${entry.type}" entry`)
+        return this.differ(
+          entry,
+          `this version of reprise has no instruction for a "${entry.type}" entry`
+        )
     }
   }
 
@@ -256,7 +297,8 @@ export class Machine {
     if (!this.onlyWaits || waits.length !== this.pending.size) return false
     return waits.every((wait) => {
       const i = this.pending.get(wait.stepId)?.instruction
-      return i !== undefined && i.op === "suspend" && wait.kind === "event" && i.name === wait.event && i.key === wait.key
+      return i !== undefined && i.op === "suspend" && wait.kind === "event" && i.name === wait.event
+        && i.key === wait.key
     })
   }
 
@@ -265,14 +307,23 @@ export class Machine {
     const at = "stepId" in expected ? this.pending.get(expected.stepId) : undefined
     this.diverged = {
       expected,
-      actual: actual ?? (pending.length === 0 ? "nothing is pending" : `pending: ${pending.map(describe).join(", ")}`),
+      actual: actual
+        ?? (pending.length === 0
+          ? "nothing is pending"
+          : `pending: ${pending.map(describe).join(", ")}`),
       instruction: (at ?? pending.at(-1))?.instruction
     }
   }
 
   private take(entry: Entry, p: Pending, outcome: Outcome | Undecodable): void {
     if (outcome instanceof Undecodable) {
-      return this.differ(entry, `${describe(p)}, whose schema does not decode what is recorded: ${outcome.why}`)
+      return this.differ(
+        entry,
+        `${describe(p)}, whose schema does not decode what is recorded: ${outcome.why}`
+      )
+    }
+    if (!outcome.ok && entry.type === "step" && entry.declared === true) {
+      this.declared.set(outcome.error, entry.error)
     }
     this.settle(p, outcome)
   }
@@ -312,20 +363,30 @@ export class Machine {
     }
   }
 
-  private throwInto(gen: Iterator<unknown, unknown, unknown>, error: unknown): IteratorResult<unknown, unknown> {
+  private throwInto(
+    gen: Iterator<unknown, unknown, unknown>,
+    error: unknown
+  ): IteratorResult<unknown, unknown> {
     if (gen.throw === undefined) throw error
     return gen.throw(error)
   }
 
   private wrongYield(value: unknown): void {
     const what = typeof value === "object" && value !== null
-      ? "then" in value ? "a Promise" : "~effect/Effect" in value ? "an Effect" : `an object (${Object.keys(value).slice(0, 3).join(", ")})`
-      : typeof value === "function" ? "a function" : `${typeof value} ${String(value)}`
+      ? "then" in value
+        ? "a Promise"
+        : "~effect/Effect" in value
+        ? "an Effect"
+        : `an object (${Object.keys(value).slice(0, 3).join(", ")})`
+      : typeof value === "function"
+      ? "a function"
+      : `${typeof value} ${String(value)}`
     const after = this.lastId === "" ? "before its first step" : `after "${this.lastId}"`
     this.defect = {
-      message: `Workflow "${this.options.workflow}" yielded ${what} ${after}. Only instructions can be yielded: ` +
-        `ctx.step, ctx.suspend, ctx.all, ctx.forEach, ctx.race, ctx.any, ctx.log, ctx.fail, ctx.runId. ` +
-        `Wrap an Effect or a Promise in yield* ctx.step("name", () => …).`
+      message:
+        `Workflow "${this.options.workflow}" yielded ${what} ${after}. Only instructions can be yielded: `
+        + `ctx.step, ctx.suspend, ctx.all, ctx.forEach, ctx.race, ctx.any, ctx.log, ctx.fail, ctx.runId. `
+        + `Wrap an Effect or a Promise in yield* ctx.step("name", () => …).`
     }
   }
 
@@ -333,7 +394,9 @@ export class Machine {
     let entry = n.counts.get(name)
     if (entry === undefined) n.counts.set(name, entry = { escaped: escape(name), count: 0 })
     entry.count++
-    return this.lastId = entry.count === 1 ? n.prefix + entry.escaped : `${n.prefix}${entry.escaped}#${entry.count}`
+    return this.lastId = entry.count === 1
+      ? n.prefix + entry.escaped
+      : `${n.prefix}${entry.escaped}#${entry.count}`
   }
 
   /** The answer, or undefined when the instruction stays pending. */
@@ -369,7 +432,7 @@ export class Machine {
         if (this.live) this.logs.push(i)
         return done(undefined)
       case "fail":
-        this.declared.add(i.error)
+        this.declared.set(i.error, undefined)
         return failed(i.error)
       case "runId":
         return done(this.options.runId)
@@ -379,7 +442,9 @@ export class Machine {
   private fan(n: Node, i: Instruction.Fan): Outcome | undefined {
     const id = this.id(n, i.name)
     const wrong = this.wrongFan(i)
-    if (wrong !== undefined) return failed(new TypeError(`"${id}" in workflow "${this.options.workflow}": ${wrong}`))
+    if (wrong !== undefined) {
+      return failed(new TypeError(`"${id}" in workflow "${this.options.workflow}": ${wrong}`))
+    }
     const f: OpenFan = {
       id,
       node: n,
@@ -404,13 +469,17 @@ export class Machine {
   private wrongFan({ branches, concurrency, op }: Instruction.Fan): string | undefined {
     if (!(concurrency >= 1)) return `concurrency is ${concurrency}, but must be at least 1.`
     if (op !== "all" && branches.length === 0) return `a ${op} needs at least one branch.`
-    if (new Set(branches.map(([key]) => key)).size < branches.length) return "two branches have the same key."
+    if (new Set(branches.map(([key]) => key)).size < branches.length) {
+      return "two branches have the same key."
+    }
     for (const [key, branch] of branches) {
       if (typeof branch === "function" || Instruction.isInstruction(branch)) continue
       if (typeof branch !== "object" || branch === null || !("next" in branch)) {
         return `branch "${key}" is neither an instruction nor a generator function nor a generator object.`
       }
-      if (this.used.has(branch)) return `branch "${key}" is a generator object that was used before; pass a generator function.`
+      if (this.used.has(branch)) {
+        return `branch "${key}" is a generator object that was used before; pass a generator function.`
+      }
       this.used.add(branch)
     }
     return undefined
@@ -420,8 +489,14 @@ export class Machine {
   private pump(f: OpenFan): void {
     const { branches, concurrency } = f.instruction
     f.busy = true
-    while (f.outcome === undefined && f.live.size < concurrency && f.next < branches.length) this.branch(f, f.next++)
-    if (f.outcome === undefined && f.live.size === 0) f.outcome = f.instruction.op === "any" ? f.last : done(this.gather(f))
+    while (f.outcome === undefined && f.live.size < concurrency && f.next < branches.length) {
+      this.branch(f, f.next++)
+    }
+    if (f.outcome === undefined && f.live.size === 0) {
+      f.outcome = f.instruction.op === "any"
+        ? f.last
+        : done(this.gather(f))
+    }
     if (!f.swept && f.outcome !== undefined) {
       f.swept = true
       this.cancel(f.live, undefined)
@@ -432,12 +507,20 @@ export class Machine {
     this.run(f.node, f.outcome!)
   }
 
-  private gather({ instruction: { branches, results, shape }, results: outcomes }: OpenFan): unknown {
+  private gather(
+    { instruction: { branches, results, shape }, results: outcomes }: OpenFan
+  ): unknown {
     if (shape === "discard") return undefined
     const values = outcomes.map((o) =>
-      !results ? (o as { value: unknown }).value : o!.ok ? Result.succeed(o!.value) : Result.fail(Instruction.toHeard(o!.error))
+      !results
+        ? (o as { value: unknown }).value
+        : o!.ok
+        ? Result.succeed(o!.value)
+        : Result.fail(Instruction.toHeard(o!.error))
     )
-    return shape === "array" ? values : Object.fromEntries(branches.map(([key], k) => [key, values[k]]))
+    return shape === "array"
+      ? values
+      : Object.fromEntries(branches.map(([key], k) => [key, values[k]]))
   }
 
   private branch(f: OpenFan, k: number): void {
@@ -448,8 +531,11 @@ export class Machine {
       f.results[k] = o
       f.last = o
       if (f.outcome === undefined) {
-        if (op === "race") f.outcome = o.ok && shape === "record" ? done({ winner: key, value: o.value }) : o
-        else if (op === "any" ? o.ok : !o.ok && !results) f.outcome = o
+        if (op === "race") {
+          f.outcome = o.ok && shape === "record"
+            ? done({ winner: key, value: o.value })
+            : o
+        } else if (op === "any" ? o.ok : !o.ok && !results) f.outcome = o
       }
       if (!f.busy) this.pump(f)
     })
@@ -498,7 +584,9 @@ export class Machine {
 const start = (branch: Instruction.Branch): Iterator<unknown, unknown, unknown> => {
   try {
     const gen: unknown = Instruction.iterate(branch)
-    if (typeof gen === "object" && gen !== null && "next" in gen) return gen as Iterator<unknown, unknown, unknown>
+    if (typeof gen === "object" && gen !== null && "next" in gen) {
+      return gen as Iterator<unknown, unknown, unknown>
+    }
     return throwing(new TypeError("a branch that is a function must be a generator function"))
   } catch (error) {
     return throwing(error)

@@ -46,12 +46,17 @@ export const make = (): Driver => {
     inbox: (runId, after) =>
       Effect.sync(() => {
         const lines = [...inboxes.get(runId)?.values() ?? []]
-        return { text: lines.slice(Number(after)).map((line) => `${line}\n`).join(""), cursor: String(lines.length) }
+        return {
+          text: lines.slice(Number(after)).map((line) => `${line}\n`).join(""),
+          cursor: String(lines.length)
+        }
       }),
     acquire: (runId, now, until) =>
       Effect.sync(() => {
         const lease = leases.get(runId)
-        if (lease !== undefined && lease.until > now) return { _tag: "Held", by: { host: "this process", until: lease.until } }
+        if (lease !== undefined && lease.until > now) {
+          return { _tag: "Held", by: { host: "this process", until: lease.until } }
+        }
         const token = String(++serial)
         leases.set(runId, { token, until })
         return { _tag: "Acquired", token }
@@ -70,12 +75,20 @@ export const make = (): Driver => {
     holder: (runId, now) =>
       Effect.sync(() => {
         const lease = leases.get(runId)
-        return lease !== undefined && lease.until > now ? { host: "this process", until: lease.until } : undefined
+        return lease !== undefined && lease.until > now
+          ? { host: "this process", until: lease.until }
+          : undefined
       }),
     list: (query) =>
-      pageOf(query, [...runs.keys()], (runId) =>
-        Effect.map(Effect.fromResult(Journal.read(runId, text(runId))), ({ entries }) =>
-          entries.length === 0 ? undefined : Status.of(runId, entries))),
+      pageOf(
+        query,
+        [...runs.keys()],
+        (runId) =>
+          Effect.map(
+            Effect.fromResult(Journal.read(runId, text(runId))),
+            ({ entries }) => entries.length === 0 ? undefined : Status.of(runId, entries)
+          )
+      ),
     remove: (runId) =>
       Effect.sync(() => {
         runs.delete(runId)

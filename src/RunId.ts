@@ -9,19 +9,24 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** The run id is not one that every storage can hold. */
-export class RunIdRejected extends Schema.TaggedError<RunIdRejected>("reprise/RunIdRejected")("RunIdRejected", {
-  runId: Schema.String
-}) {
+export class RunIdRejected
+  extends Schema.TaggedError<RunIdRejected>("reprise/RunIdRejected")("RunIdRejected", {
+    runId: Schema.String
+  })
+{
   override get message(): string {
-    return `${JSON.stringify(this.runId.slice(0, 220))} is no run id: use 1 to 200 printable ASCII characters ` +
-      `without "/" and "\\", such as order-1234, or createRunId().`
+    return `${
+      JSON.stringify(this.runId.slice(0, 220))
+    } is no run id: use 1 to 200 printable ASCII characters `
+      + `without "/" and "\\", such as order-1234, or createRunId().`
   }
 }
 
 const allowed = /^[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,200}$/
 
 /** Whether `runId` may name a run. */
-export const isRunId = (runId: unknown): runId is string => typeof runId === "string" && allowed.test(runId)
+export const isRunId = (runId: unknown): runId is string =>
+  typeof runId === "string" && allowed.test(runId)
 
 /** `runId` itself, or `RunIdRejected`. */
 export const check = (runId: string): Effect.Effect<string, RunIdRejected> =>
@@ -37,8 +42,13 @@ export const fileName = (runId: string): Effect.Effect<string> => {
   if (plain.test(runId)) return Effect.succeed(runId)
   const slug = runId.toLowerCase().replace(/[^a-z0-9_-]+/g, "-").slice(0, 80)
   return Effect.map(
-    Effect.promise(() => globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(runId))),
-    (digest) => `${slug}~${Array.from(new Uint8Array(digest, 0, 16), (b) => b.toString(16).padStart(2, "0")).join("")}`
+    Effect.promise(() =>
+      globalThis.crypto.subtle.digest("SHA-256", new TextEncoder().encode(runId))
+    ),
+    (digest) =>
+      `${slug}~${
+        Array.from(new Uint8Array(digest, 0, 16), (b) => b.toString(16).padStart(2, "0")).join("")
+      }`
   )
 }
 
@@ -46,14 +56,18 @@ const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 const encodeTime = (millis: number): string => {
   let out = ""
-  for (let rest = millis, k = 0; k < 10; k++, rest = Math.floor(rest / 32)) out = alphabet[rest % 32] + out
+  for (let rest = millis, k = 0; k < 10; k++, rest = Math.floor(rest / 32)) {
+    out = alphabet[rest % 32] + out
+  }
   return out
 }
 
 /** `length` random characters of 5 bits each, from the platform's cryptographic source. */
 export const randomText = (length: number): string => {
   let out = ""
-  for (const byte of globalThis.crypto.getRandomValues(new Uint8Array(length))) out += alphabet[byte & 31]
+  for (const byte of globalThis.crypto.getRandomValues(new Uint8Array(length))) {
+    out += alphabet[byte & 31]
+  }
   return out
 }
 
@@ -68,4 +82,5 @@ export const randomText = (length: number): string => {
  * createRunId().length // => 26
  * ```
  */
-export const createRunId = (): string => encodeTime(Effect.runSync(Clock.currentTimeMillis)) + randomText(16)
+export const createRunId = (): string =>
+  encodeTime(Effect.runSync(Clock.currentTimeMillis)) + randomText(16)

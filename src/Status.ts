@@ -41,6 +41,8 @@ export const Status = Schema.Struct({
   reason: Schema.optionalKey(Schema.String),
   result: Schema.optionalKey(Schema.Json),
   error: Schema.optionalKey(Schema.Json),
+  /** True when a schema of the user's encoded `error`. */
+  declared: Schema.optionalKey(Schema.Literal(true)),
   /** ISO 8601 timestamps of the first and the last entry. */
   createdAt: Schema.String,
   updatedAt: Schema.String,
@@ -56,8 +58,8 @@ export interface Status extends Schema.Schema.Type<typeof Status> {}
 
 /** Whether the run has ended. */
 export const isEnded = (status: Status): boolean =>
-  status.status === "success" || status.status === "failed" || status.status === "cancelled" ||
-  status.status === "continued"
+  status.status === "success" || status.status === "failed" || status.status === "cancelled"
+  || status.status === "continued"
 
 /** Before the first entry. */
 export const empty = (runId: string): Status => ({
@@ -76,8 +78,17 @@ export const empty = (runId: string): Status => ({
 type Open = { -readonly [K in keyof Status]: Status[K] }
 
 /** The state after one more entry. */
-export const next = (before: Status, entry: Entry, at: { readonly session: number; readonly timestamp: string }): Status => {
-  const after: Open = { ...before, updatedAt: at.timestamp, session: at.session, entries: before.entries + 1 }
+export const next = (
+  before: Status,
+  entry: Entry,
+  at: { readonly session: number; readonly timestamp: string }
+): Status => {
+  const after: Open = {
+    ...before,
+    updatedAt: at.timestamp,
+    session: at.session,
+    entries: before.entries + 1
+  }
   if (after.waits.length > 0 || after.status !== "pending") reopen(after)
   switch (entry.type) {
     case "start":
@@ -88,8 +99,13 @@ export const next = (before: Status, entry: Entry, at: { readonly session: numbe
       break
     case "step": {
       const failed = entry.error !== undefined
-      after.steps = { done: before.steps.done + (failed ? 0 : 1), failed: before.steps.failed + (failed ? 1 : 0) }
-      if (before.intents.length > 0) after.intents = before.intents.filter((id) => id !== entry.stepId)
+      after.steps = {
+        done: before.steps.done + (failed ? 0 : 1),
+        failed: before.steps.failed + (failed ? 1 : 0)
+      }
+      if (before.intents.length > 0) {
+        after.intents = before.intents.filter((id) => id !== entry.stepId)
+      }
       break
     }
     case "intent":
@@ -111,6 +127,7 @@ export const next = (before: Status, entry: Entry, at: { readonly session: numbe
     case "error":
       after.status = "failed"
       if (entry.error !== undefined) after.error = entry.error
+      if (entry.declared !== undefined) after.declared = entry.declared
       break
     case "cancelled":
       after.status = "cancelled"

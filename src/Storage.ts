@@ -84,8 +84,14 @@ export class Storage extends Context.Service<Storage, {
 /** The service over a driver. */
 export const make = (driver: Driver): Storage["Service"] => {
   const read = (runId: string) =>
-    Effect.flatMap(driver.read(runId), ({ text, version }) =>
-      Effect.map(Effect.fromResult(Journal.read(runId, text)), (journal): Loaded => ({ journal, version })))
+    Effect.flatMap(
+      driver.read(runId),
+      ({ text, version }) =>
+        Effect.map(
+          Effect.fromResult(Journal.read(runId, text)),
+          (journal): Loaded => ({ journal, version })
+        )
+    )
   return Storage.of({
     read,
     writer: (loaded) =>
@@ -94,21 +100,30 @@ export const make = (driver: Driver): Storage["Service"] => {
         return {
           head: writer.head,
           append: writer.append,
-          hasMoved: Effect.map(driver.version(loaded.journal.runId), (now) => now !== writer.version())
+          hasMoved: Effect.map(driver.version(loaded.journal.runId), (now) =>
+            now !== writer.version())
         }
       }),
-    post: (runId, posted) => driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
+    post: (runId, posted) =>
+      driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
     inbox: (runId, after) =>
-      Effect.flatMap(driver.inbox(runId, after), ({ cursor, text }) =>
-        Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({ items, cursor }))),
-    acquire: (runId) => Clock.clockWith((clock) => {
-      const now = clock.currentTimeMillisUnsafe()
-      return driver.acquire(runId, now, now + leaseMillis)
-    }),
+      Effect.flatMap(
+        driver.inbox(runId, after),
+        ({ cursor, text }) =>
+          Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({ items, cursor }))
+      ),
+    acquire: (runId) =>
+      Clock.clockWith((clock) => {
+        const now = clock.currentTimeMillisUnsafe()
+        return driver.acquire(runId, now, now + leaseMillis)
+      }),
     renew: (runId, token) =>
-      Clock.clockWith((clock) => driver.renew(runId, token, clock.currentTimeMillisUnsafe() + leaseMillis)),
+      Clock.clockWith((clock) =>
+        driver.renew(runId, token, clock.currentTimeMillisUnsafe() + leaseMillis)
+      ),
     release: driver.release,
-    holder: (runId) => Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),
+    holder: (runId) =>
+      Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),
     list: driver.list,
     remove: driver.remove,
     watch: driver.watch
@@ -116,13 +131,17 @@ export const make = (driver: Driver): Storage["Service"] => {
 }
 
 /** Journals in a `Map`: they live as long as the process. For tests and for trying things out. */
-export const layerMemory: Layer.Layer<Storage> = Layer.sync(Storage, () => make(MemoryDriver.make()))
+export const layerMemory: Layer.Layer<Storage> = Layer.sync(
+  Storage,
+  () => make(MemoryDriver.make())
+)
 
 // internal
 
 const again = Schedule.exponential("50 millis").pipe(Schedule.jittered)
 
-const isRetryable = (error: StorageError | Moved) => error._tag === "StorageError" && error.isRetryable
+const isRetryable = (error: StorageError | Moved) =>
+  error._tag === "StorageError" && error.isRetryable
 
 const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service"]["read"]) => {
   const { runId } = loaded.journal
@@ -133,7 +152,9 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
     Effect.suspend(() => {
       const sealed = Journal.seal(head, stamp, entries)
       let after = status
-      for (const { entry, timestamp } of entries) after = Status.next(after, entry, { session: stamp.session, timestamp })
+      for (const { entry, timestamp } of entries) {
+        after = Status.next(after, entry, { session: stamp.session, timestamp })
+      }
       const acknowledged = (now: string) => {
         head = sealed.head
         version = now
@@ -143,12 +164,18 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
       const settle = (moved: Moved) =>
         Effect.flatMap(read(runId), ({ journal, version }) =>
           journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
-            ? Effect.sync(() => acknowledged(version))
+            ? Effect.sync(() =>
+              acknowledged(version)
+            )
             : Effect.fail(moved))
       return writer.append(version, sealed.lines, () => after).pipe(
         Effect.catch((error) =>
           isRetryable(error)
-            ? Effect.retry(writer.append(version, sealed.lines, () => after), { schedule: again, times: 6, while: isRetryable })
+            ? Effect.retry(writer.append(version, sealed.lines, () => after), {
+              schedule: again,
+              times: 6,
+              while: isRetryable
+            })
             : Effect.fail(error)
         ),
         Effect.map(acknowledged),
@@ -158,16 +185,24 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   return { head: () => head, version: () => version, append }
 }
 
-const readInbox = (runId: string, text: string): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
+const readInbox = (
+  runId: string,
+  text: string
+): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
   const items: Array<Posted> = []
-  for (let from = 0, to: number, line = 1; (to = text.indexOf("\n", from)) >= 0; from = to + 1, line++) {
+  for (
+    let from = 0, to: number, line = 1;
+    (to = text.indexOf("\n", from)) >= 0;
+    from = to + 1, line++
+  ) {
     const kind = Journal.lineKind(text, from, to)
     if (kind === "corrupt") {
       const saw = "its checksum does not match its bytes"
-      return Result.fail(new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw }))
+      return Result.fail(
+        new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw })
+      )
     }
     if (kind === "whole") items.push(JSON.parse(text.slice(from, to)))
   }
   return Result.succeed(items)
 }
-

@@ -16,10 +16,10 @@ export interface Refused {
   readonly saw: string
 }
 
-export type Copied = { readonly ok: true; readonly value: unknown } | {
-  readonly ok: false
-  readonly refused: Refused
-}
+export type Copied =
+  /** `weight` is at least an eighth of the bytes of the JSON. */
+  | { readonly ok: true; readonly value: Json | undefined; readonly weight: number }
+  | { readonly ok: false; readonly refused: Refused }
 
 class Refusal {
   readonly saw: string
@@ -45,9 +45,13 @@ const describe = (value: object): string => {
     : "an object with a prototype of its own"
 }
 
+let weight = 0
+
 const walk = (value: unknown, depth: number, trail: Array<string | number>): Json => {
   switch (typeof value) {
     case "string":
+      weight += value.length
+      return value
     case "boolean":
       return value
     case "number":
@@ -61,9 +65,11 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
       throw new Refusal(`a ${typeof value}`)
   }
   if (value === null) return null
+  weight++
   if (depth === 0) throw new Refusal("nesting deeper than allowed, or a cycle")
   if (Array.isArray(value)) {
     const out: Array<Json> = new Array(value.length)
+    weight += value.length * 3
     for (let i = 0; i < value.length; i++) {
       trail.push(i)
       out[i] = walk(value[i], depth - 1, trail)
@@ -82,6 +88,7 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
   for (const key of Object.keys(value)) {
     const field = (value as Record<string, unknown>)[key]
     if (field === undefined) continue
+    weight += key.length + 3
     trail.push(key)
     const copy = walk(field, depth - 1, trail)
     trail.pop()
@@ -101,14 +108,11 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
 
 /** Copies `value` strictly; `undefined` itself stays `undefined` (a void result). */
 export const copy = (value: unknown, maxDepth: number): Copied => {
-  if (
-    value === undefined || value === null || typeof value === "string" || typeof value === "boolean"
-  ) {
-    return { ok: true, value }
-  }
+  if (value === undefined) return { ok: true, value, weight: 0 }
+  weight = 0
   const trail: Array<string | number> = []
   try {
-    return { ok: true, value: walk(value, maxDepth, trail) }
+    return { ok: true, value: walk(value, maxDepth, trail), weight }
   } catch (error) {
     // Anything but a Refusal comes from the user's getter or proxy that threw while it was read.
     const saw = error instanceof Refusal ? error.saw : "a property that throws when it is read"

@@ -1,0 +1,76 @@
+/**
+ * Looks at a run from outside while its owner waits for effects: for posts, for a newer owner, and to
+ * keep the lease. At every post in this process, and at least once a second.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { Posted, StorageError } from "./Driver.ts"
+import type { JournalCorrupt, Stamp } from "./Journal.ts"
+import type { Storage, Writer } from "./Storage.ts"
+
+/** How often the inbox and the journal's head are looked at. */
+const lookMillis = 1_000
+/** How many looks pass between renewals of the lease. */
+const looksPerRenewal = 5
+
+export interface Options {
+  readonly runId: string
+  readonly storage: Storage["Service"]
+  readonly writer: Writer
+  readonly stamp: Stamp
+  readonly leaseToken: string
+  /** Up to where the owner has read the inbox, and what it has journaled. */
+  readonly cursor: () => string
+  readonly isKnown: (eventId: string) => boolean
+  /** Called with what the owner has not seen. */
+  readonly onNews: (news: ReadonlyArray<Posted>) => void
+  /** Called when a newer session stands in the journal. */
+  readonly onLost: () => void
+}
+
+/** Starts looking; ends when it is interrupted. */
+export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
+  const { leaseToken, runId, storage } = options
+  let stir: (() => void) | undefined
+  let stirred = false
+  const unwatch = storage.watch(runId, (what) => {
+    if (what !== "inbox") return
+    stirred = true
+    stir?.()
+  })
+  const aPost = Effect.callback<void>((resume) => {
+    if (stirred) return resume(Effect.void)
+    stir = () => resume(Effect.void)
+    return Effect.sync(() => {
+      stir = undefined
+    })
+  })
+  let looks = 0
+  const once = Effect.gen(function*() {
+    yield* Effect.timeoutOption(aPost, lookMillis)
+    stirred = false
+    if (++looks % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
+    yield* look(options)
+  })
+  return once.pipe(
+    // What a failed look would have seen is seen by the next one, or by the next append.
+    Effect.catch(() => Effect.sleep(lookMillis)),
+    Effect.forever,
+    Effect.onExit(() => Effect.sync(unwatch)),
+    Effect.forkDetach
+  )
+}
+
+const look = (options: Options): Effect.Effect<void, StorageError | JournalCorrupt> =>
+  Effect.gen(function*() {
+    const { runId, stamp, storage, writer } = options
+    if (yield* writer.hasMoved) {
+      const { head } = (yield* storage.read(runId)).journal
+      const mine = head.incarnation === stamp.incarnation && head.session === stamp.session
+        && head.writer === stamp.writer
+      if (!mine) return options.onLost()
+    }
+    const { items } = yield* storage.inbox(runId, options.cursor())
+    const news = items.filter((posted) => !options.isKnown(posted.eventId))
+    if (news.length > 0) options.onNews(news)
+  })

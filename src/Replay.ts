@@ -1,0 +1,248 @@
+/**
+ * Replay: a workflow's code against a journal, without running anything.
+ *
+ * Owns what the code's answer can be and the two errors that say that code and journal, or code and
+ * rules, do not go together. Pure and synchronous: the engine, the command line and tests use the same
+ * function. The tree itself is in `Machine`.
+ */
+import type * as Context from "effect/Context"
+import * as Schema from "effect/Schema"
+import * as Codec from "./Codec.ts"
+import type { Posted } from "./Driver.ts"
+import type { Recorded, Start, Wait } from "./Entry.ts"
+import * as Failure from "./Failure.ts"
+import * as Instruction from "./Instruction.ts"
+import type { Journal } from "./Journal.ts"
+import * as Machine from "./Machine.ts"
+
+/**
+ * The journal says that one thing came next and the code does another. Nothing was executed and nothing
+ * was appended.
+ */
+export class ReplayMismatch
+  extends Schema.TaggedError<ReplayMismatch>("reprise/ReplayMismatch")("ReplayMismatch", {
+    runId: Schema.String,
+    workflow: Schema.String,
+    /** The entry that does not fit. */
+    offset: Schema.Int,
+    /** What the journal has. */
+    expected: Schema.String,
+    /** What the code does. */
+    actual: Schema.String,
+    /** Where the code does it, as `file:line:column`, when that could be told. */
+    source: Schema.optionalKey(Schema.String)
+  })
+{
+  override get message(): string {
+    return `The code of workflow "${this.workflow}" no longer fits run "${this.runId}". `
+      + `Its journal has ${this.expected} at offset ${this.offset}; the code has ${this.actual}`
+      + `${this.source === undefined ? "" : ` (${this.source})`}. Nothing was run or written. `
+      + `Ways out: deploy the code that fits; keep the old path beside the new one with ctx.patched or a new version of `
+      + `the workflow; fork the run from before that step; or, while developing, remove the run.`
+  }
+}
+
+/**
+ * The body broke: it threw what is not an error it may fail with, or it yielded something else than an
+ * instruction. The run stays open and goes on once the code is mended.
+ */
+export class BodyDefect extends Schema.TaggedError<BodyDefect>("reprise/BodyDefect")("BodyDefect", {
+  runId: Schema.String,
+  workflow: Schema.String,
+  saw: Schema.String,
+  source: Schema.optionalKey(Schema.String),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `${this.saw}${
+      this.source === undefined ? "" : ` (${this.source})`
+    }. Run "${this.runId}" of workflow `
+      + `"${this.workflow}" stays open: mend the code, then resume it. To end a run with an error, declare it: `
+      + `give the workflow an error schema, or yield* ctx.fail(error).`
+  }
+}
+
+/** What the engine needs of a workflow. */
+export interface Program {
+  readonly name: string
+  readonly version: string | undefined
+  readonly input: Codec.Codec
+  readonly output: Codec.Codec
+  readonly error: Codec.Codec | undefined
+  readonly events: Readonly<Record<string, Codec.Codec>>
+  readonly body: (input: unknown) => Iterator<unknown, unknown, unknown>
+}
+
+/** What the code makes of a journal. */
+export type Replayed =
+  | { readonly _tag: "Returned"; readonly value: unknown }
+  | { readonly _tag: "Threw"; readonly error: unknown }
+  | {
+    readonly _tag: "Blocked"
+    readonly steps: ReadonlyArray<string>
+    readonly waits: ReadonlyArray<Wait>
+  }
+  | { readonly _tag: "Diverged"; readonly mismatch: ReplayMismatch }
+  | { readonly _tag: "Broke"; readonly defect: BodyDefect }
+
+type Services = Context.Context<never>
+
+const codec = (program: Program, services: Services): Machine.Codec => ({
+  step: ({ options }, entry) =>
+    entry.error === undefined
+      ? options.schema === undefined
+        ? { ok: true, value: entry.result }
+        : Codec.fromSchema(options.schema).decode(entry.result, services)
+      : Failure.decodeStep(entry, options.error, program.error, services),
+  event: (name, value) => {
+    const known = Object.hasOwn(program.events, name) ? program.events[name] : undefined
+    return (known ?? Codec.strict).decode(value as Schema.Json | undefined, services)
+  }
+})
+
+/** Why the code cannot take what was posted, or undefined when it can. */
+export const refuses = (
+  program: Program,
+  posted: Posted,
+  services: Services
+): string | undefined => {
+  if (posted.type === "cancel") return undefined
+  const { eventName, value } = posted
+  const known = Object.hasOwn(program.events, eventName) ? program.events[eventName] : undefined
+  if (known === undefined) return `workflow "${program.name}" has no event "${eventName}"`
+  const decoded = known.decode(value, services)
+  return decoded instanceof Machine.Undecodable
+    ? `its payload does not fit event "${eventName}": ${decoded.why}`
+    : undefined
+}
+
+/** A machine that has been fed nothing yet. `input` is decoded. */
+export const machine = (
+  program: Program,
+  input: unknown,
+  start: { readonly timestamp: string },
+  options: { readonly runId: string; readonly live: boolean; readonly services: Services }
+): Machine.Machine =>
+  new Machine.Machine(() => program.body(input), start, {
+    runId: options.runId,
+    workflow: program.name,
+    codec: codec(program, options.services),
+    live: options.live
+  })
+
+/** Feeds `entries` from `from` on; gives the offset at which they diverged. */
+export const feed = (to: Machine.Machine, entries: ReadonlyArray<Recorded>): number | undefined => {
+  for (let offset = 1; offset < entries.length; offset++) {
+    const entry = entries[offset]!
+    to.feed(entry, entry.timestamp)
+    if (to.diverged !== undefined || to.defect !== undefined) return offset
+  }
+  return undefined
+}
+
+/**
+ * What `program` makes of `journal`: the outcome, what it waits for, or where they part.
+ *
+ * `input` is decoded, `services` are those that the schemas need.
+ */
+export const replay = (
+  program: Program,
+  input: unknown,
+  journal: Journal,
+  services: Services
+): Replayed => {
+  const { entries, runId } = journal
+  const start = entries[0] as Recorded & Start
+  const run = () => {
+    const m = machine(program, input, start, { runId, live: false, services })
+    return { m, offset: feed(m, entries) }
+  }
+  const { m, offset } = run()
+  if (m.diverged !== undefined) {
+    return {
+      _tag: "Diverged",
+      mismatch: mismatch(program, runId, m.diverged, offset ?? 0, () => run().m.diverged)
+    }
+  }
+  if (m.defect !== undefined) {
+    return { _tag: "Broke", defect: defectOf(program, runId, m.defect.message) }
+  }
+  if (m.outcome === undefined) {
+    const steps = [...m.pending.values()].filter((p) => p.instruction.op === "step").map((p) =>
+      p.id
+    )
+    return { _tag: "Blocked", steps, waits: m.waits() }
+  }
+  return m.outcome.ok
+    ? { _tag: "Returned", value: m.outcome.value }
+    : { _tag: "Threw", error: m.outcome.error }
+}
+
+/** The error for a divergence. `again` diverges once more, with instructions remembering their lines. */
+export const mismatch = (
+  program: Program,
+  runId: string,
+  diverged: Machine.Divergence,
+  offset: number,
+  again: () => Machine.Divergence | undefined
+): ReplayMismatch => {
+  const instruction = Instruction.traced(again)?.instruction
+  const source = instruction === undefined ? undefined : userLine(Instruction.stackOf(instruction))
+  return new ReplayMismatch({
+    runId,
+    workflow: program.name,
+    offset,
+    expected: show(diverged.expected),
+    actual: diverged.actual,
+    ...(source === undefined ? undefined : { source })
+  })
+}
+
+/** The error for a body that broke. */
+export const defectOf = (
+  program: Program,
+  runId: string,
+  saw: string,
+  cause?: unknown
+): BodyDefect => {
+  const source = cause instanceof Error ? userLine(cause.stack) : undefined
+  return new BodyDefect({
+    runId,
+    workflow: program.name,
+    saw,
+    ...(source === undefined ? undefined : { source }),
+    ...(cause === undefined ? undefined : { cause })
+  })
+}
+
+// internal
+
+const show = (entry: Machine.Divergence["expected"]): string => {
+  switch (entry.type) {
+    case "suspend":
+      return `a suspend on ${
+        entry.waits.map((w) => `"${w.stepId}"${w.key === undefined ? "" : ` (key "${w.key}")`}`)
+          .join(", ")
+      }`
+    case "resume":
+      return `event "${entry.eventName}" for suspend "${entry.stepId}"`
+    case "step":
+      return `the outcome of step "${entry.stepId}"`
+    default:
+      return "stepId" in entry ? `${entry.type} "${entry.stepId}"` : `"${entry.type}"`
+  }
+}
+
+const own = import.meta.url.slice(0, import.meta.url.lastIndexOf("/") + 1)
+const location = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?$/
+
+/** The first line of a stack that is the user's: not this library's, not the platform's. */
+const userLine = (stack: string | undefined): string | undefined => {
+  for (const line of stack?.split("\n") ?? []) {
+    const at = line.trim().startsWith("at ") ? location.exec(line.trim())?.[1] : undefined
+    if (at === undefined || at.startsWith("node:") || at.includes("/node_modules/effect/")) continue
+    if (at.startsWith(own) || at.startsWith(own.replace("file://", ""))) continue
+    return at.replace("file://", "")
+  }
+  return undefined
+}

@@ -1,0 +1,215 @@
+/**
+ * What callers hold by run id, for any workflow and without its code: lists, journals, status, and the
+ * posts that an owner takes.
+ *
+ * Owns the errors that a caller's own input can cause. Never drives a run and never writes a journal.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { Page, Posted, Query } from "./Driver.ts"
+import { StorageError } from "./Driver.ts"
+import { first, type Journal, JournalCorrupt } from "./Journal.ts"
+import * as RunId from "./RunId.ts"
+import * as Status from "./Status.ts"
+import { Storage } from "./Storage.ts"
+
+export { createRunId, RunIdRejected } from "./RunId.ts"
+export { Status } from "./Status.ts"
+
+/** No run of this id is in the storage. */
+export class RunNotFound
+  extends Schema.TaggedError<RunNotFound>("reprise/RunNotFound")("RunNotFound", {
+    runId: Schema.String
+  })
+{
+  override get message(): string {
+    return `There is no run "${this.runId}" in this storage. Check the id and the storage (for files: the directory), `
+      + `or start the run first.`
+  }
+}
+
+/** The run has ended: it takes no events and no cancel any more. */
+export class RunClosed extends Schema.TaggedError<RunClosed>("reprise/RunClosed")("RunClosed", {
+  runId: Schema.String,
+  status: Status.State
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" has ended (${this.status}), so nothing was delivered. Start a new run to do it again.`
+  }
+}
+
+/** The run was started with something else under the same id. */
+export class RunExists extends Schema.TaggedError<RunExists>("reprise/RunExists")("RunExists", {
+  runId: Schema.String,
+  /** What differs. */
+  differs: Schema.Literals(["workflow", "input"]),
+  seen: Schema.String,
+  recorded: Schema.String
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" exists with another ${this.differs}: recorded ${this.recorded}, now ${this.seen}. `
+      + `Use another run id for other work, or resume("${this.runId}") to go on with the recorded one.`
+  }
+}
+
+/** The event is not one that the workflow declares, or its payload does not fit. Nothing was posted. */
+export class EventRejected
+  extends Schema.TaggedError<EventRejected>("reprise/EventRejected")("EventRejected", {
+    runId: Schema.String,
+    eventName: Schema.String,
+    why: Schema.String,
+    /** The names that are allowed. */
+    allowed: Schema.Array(Schema.String)
+  })
+{
+  override get message(): string {
+    const allowed = this.allowed.length === 0
+      ? "none"
+      : this.allowed.map((name) => `"${name}"`).join(", ")
+    return `Event "${this.eventName}" was not delivered to run "${this.runId}": ${this.why}. Allowed events: ${allowed}.`
+  }
+}
+
+/** An event as a caller sends it. `eventId` makes sending it again harmless; `key` picks the wait. */
+export interface Sent {
+  readonly eventName: string
+  readonly value?: Schema.Json | undefined
+  readonly key?: string | undefined
+  readonly eventId?: string | undefined
+}
+
+export type ReadError = StorageError | JournalCorrupt
+
+const found = (runId: string) =>
+  Effect.gen(function*() {
+    yield* RunId.check(runId)
+    const storage = yield* Storage
+    const loaded = yield* storage.read(runId)
+    if (loaded.journal.entries.length === 0) return yield* new RunNotFound({ runId })
+    return loaded
+  })
+
+/** Runs of the storage by id, at most `limit` (default 100) a page. */
+export const list = (query: Query = {}): Effect.Effect<Page, StorageError, Storage> =>
+  Effect.flatMap(Storage, (storage) => storage.list(query))
+
+/** The accepted entries of a run. */
+export const journal = (
+  runId: string
+): Effect.Effect<Journal, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
+  Effect.map(found(runId), (loaded) => loaded.journal)
+
+/** A look at a run: its state, what it waits for, what it came to. */
+export const status = (
+  runId: string
+): Effect.Effect<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
+  Effect.gen(function*() {
+    const { journal } = yield* found(runId)
+    const now = Status.of(runId, journal.entries)
+    return now.status === "pending" ? yield* withOwner(now) : now
+  })
+
+/** Tells an open run that a process drives from one that waits for a process. */
+const withOwner = (open: Status.Status): Effect.Effect<Status.Status, StorageError, Storage> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    if ((yield* storage.holder(open.runId)) !== undefined) return { ...open, status: "running" }
+    return open.intents.length > 0 ? { ...open, status: "blocked", reason: "OutcomeUnknown" } : open
+  })
+
+const post = (runId: string, posted: (timestamp: string) => Posted) =>
+  Effect.gen(function*() {
+    const { journal } = yield* found(runId)
+    const storage = yield* Storage
+    const now = Status.of(runId, journal.entries)
+    const millis = yield* Clock.currentTimeMillis
+    const item = posted(new Date(millis).toISOString())
+    // A repeat of what was journaled already is no news, whatever became of the run.
+    if (journal.entries.some((entry) => "eventId" in entry && entry.eventId === item.eventId)) {
+      return
+    }
+    if (Status.isEnded(now)) return yield* new RunClosed({ runId, status: now.status })
+    yield* storage.post(runId, item)
+  })
+
+export type PostError = ReadError | RunNotFound | RunId.RunIdRejected | RunClosed
+
+/**
+ * Posts an event whose payload is encoded already, without driving the run. Durable when it returns,
+ * and delivered once per `eventId`. `Workflow.send` checks name and payload first.
+ */
+export const send = (runId: string, event: Sent): Effect.Effect<void, PostError, Storage> =>
+  post(runId, (timestamp) => ({
+    type: "event",
+    eventId: event.eventId ?? RunId.createRunId(),
+    eventName: event.eventName,
+    ...(event.key === undefined ? undefined : { key: event.key }),
+    ...(event.value === undefined ? undefined : { value: event.value }),
+    timestamp
+  }))
+
+/** Asks for the run to be cancelled, without driving its clean-up. A second request ends it at once. */
+export const cancel = (
+  runId: string,
+  options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
+): Effect.Effect<void, PostError, Storage> =>
+  post(runId, (timestamp) => ({
+    type: "cancel",
+    eventId: options?.eventId ?? RunId.createRunId(),
+    ...(options?.reason === undefined ? undefined : { reason: options.reason }),
+    timestamp
+  }))
+
+/** Removes a run with its journal and inbox. A process that still drives it is fenced. */
+export const remove = (
+  runId: string
+): Effect.Effect<void, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
+  Effect.gen(function*() {
+    yield* RunId.check(runId)
+    const storage = yield* Storage
+    if (
+      (yield* storage.read(runId).pipe(Effect.catchTag("JournalCorrupt", () => Effect.undefined)))
+        ?.version === ""
+    ) {
+      return yield* new RunNotFound({ runId })
+    }
+    yield* storage.remove(runId)
+  })
+
+/** How often a storage that cannot tell of changes is looked at. */
+const pollMillis = 250
+
+/** Succeeds when something of the run may have changed, or after a quarter of a second. */
+export const change = (runId: string): Effect.Effect<void, never, Storage> =>
+  Effect.flatMap(Storage, (storage) =>
+    Effect.callback<void>((resume) => {
+      const unwatch = storage.watch(runId, () => resume(Effect.void))
+      return Effect.sync(unwatch)
+    }).pipe(Effect.timeoutOption(pollMillis), Effect.asVoid))
+
+/** The run's state now and after every change, until it ends. */
+export const changes = (
+  runId: string
+): Stream.Stream<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
+  Stream.unfold(
+    undefined as Status.Status | undefined,
+    (before) =>
+      before !== undefined && Status.isEnded(before)
+        ? Effect.undefined
+        : Effect.map(
+          Effect.repeat(
+            before === undefined ? status(runId) : Effect.andThen(change(runId), status(runId)),
+            {
+              until: (now) =>
+                before === undefined || now.entries !== before.entries
+                || now.status !== before.status
+            }
+          ),
+          (now) => [now, now] as const
+        )
+  )
+
+/** The first entry of a known run. */
+export const startOf = first

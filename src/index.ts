@@ -1,0 +1,10 @@
+/**
+ * The main entry: namespaces, and `createRunId`. It loads nothing of the optional parts.
+ */
+export * as Instruction from "./Instruction.ts"
+export * as Journal from "./Journal.ts"
+export * as Replay from "./Replay.ts"
+export { createRunId } from "./RunId.ts"
+export * as Runs from "./Runs.ts"
+export * as Storage from "./Storage.ts"
+export * as Workflow from "./Workflow.ts"
