@@ -251,6 +251,7 @@ export const traced = <A>(f: () => A): A => {
 /** The stack in which the instruction was made, if that was under `traced`. */
 export const stackOf = (self: object): string | undefined => traces.get(self)
 
+/** An instruction is its data on a prototype that can be piped and yielded. */
 const make = (fields: Data): any => {
   const self = Object.assign(Object.create(Proto), fields)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")

@@ -135,10 +135,7 @@ export const enqueue = (
       const { entry, stamp } = yield* firstStart(program, runId, begin)
       const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
       const entries = [{ entry: { ...entry, enqueued: true as const }, timestamp }]
-      const moved = yield* Effect.as(writer.append(stamp, entries), false).pipe(
-        Effect.catchTag("Moved", () => Effect.succeed(true))
-      )
-      if (!moved) return
+      if (yield* writer.append(stamp, entries)) return
     }
   }))
 

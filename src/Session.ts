@@ -36,7 +36,7 @@ import type { Machine, Pending } from "./Machine.ts"
 import { Observers, type RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Replay from "./Replay.ts"
-import type { Storage, Writer } from "./Storage.ts"
+import type { Stamped, Storage, Writer } from "./Storage.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
 export class Fenced extends Schema.TaggedError<Fenced>("reprise/Fenced")("Fenced", {
@@ -105,7 +105,7 @@ export const run = (
   })
 
 class Session {
-  private readonly batch: Array<{ readonly entry: Entry; readonly timestamp: string }> = []
+  private batch: Array<Stamped> = []
   private readonly running = new Map<string, Running>()
   private readonly arrived: Array<
     { readonly pending: Pending; readonly performed: Perform.Performed; readonly began: number }
@@ -186,38 +186,46 @@ class Session {
 
   private work(): Effect.Effect<Conclusion, SessionError> {
     return Effect.gen({ self: this }, function*() {
-      const { machine, runId, stamp } = this.o
+      const { machine, runId, stamp, writer } = this.o
       this.inline = false
       for (;;) {
-        if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
-        this.feedNews()
+        const fenced = this.fenced ? new Fenced({ runId, session: stamp.session }) : undefined
+        if (fenced !== undefined) return yield* fenced
+        if (this.news.length > 0) this.feedNews()
         this.takeDropped()
         this.takeFresh()
-        if (this.isIdle() && (yield* this.look())) continue
-        const conclusion = this.conclude()
-        if (this.failure === undefined && conclusion === undefined) this.recordIntents()
-        if (this.batch.length > 0 && !(yield* this.flush())) return { _tag: "Beaten" }
+        const idle = this.isIdle()
+        if (idle && (yield* this.look())) continue
+        const conclusion = idle ? this.conclude() : undefined
+        if (conclusion === undefined) this.recordIntents()
+        const entries = this.takeBatch()
+        if (entries.length > 0) {
+          if (!(yield* writer.append(stamp, entries))) {
+            if (!this.opened) return { _tag: "Beaten" }
+            return yield* new Fenced({ runId, session: stamp.session })
+          }
+          const told = this.acknowledge(entries)
+          if (told !== undefined) yield* told
+        }
         if (machine.logs.length > 0) yield* this.log()
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
-        if (this.canRunInline()) yield* this.runInline(this.starting.pop()!)
-        else yield* this.runForked()
+        if (!this.canRunInline()) {
+          yield* this.runForked()
+          continue
+        }
+        const pending = this.starting.pop()!
+        const began = this.clock.currentTimeMillisUnsafe()
+        if (this.observers.length > 0) yield* this.announce(pending)
+        let performed = Perform.call(step(pending), this.identity(pending))
+        if (Effect.isEffect(performed)) {
+          if (this.looker === undefined) yield* this.startLooking()
+          this.inline = true
+          performed = yield* this.decorate(pending, performed)
+          this.inline = false
+        }
+        this.take(pending, performed, began)
       }
-    })
-  }
-
-  private runInline(pending: Pending): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const began = this.clock.currentTimeMillisUnsafe()
-      if (this.observers.length > 0) yield* this.announce(pending)
-      let performed = Perform.call(step(pending), this.identity(pending))
-      if (Effect.isEffect(performed)) {
-        yield* this.startLooking()
-        this.inline = true
-        performed = yield* this.decorate(pending, performed)
-        this.inline = false
-      }
-      this.take(pending, performed, began)
     })
   }
 
@@ -357,6 +365,7 @@ class Session {
 
   /** At-most-once steps say that they are about to run. */
   private recordIntents(): void {
+    if (this.failure !== undefined) return
     for (const p of this.starting) {
       if (step(p).options.delivery === "at-most-once") this.record(intent(p, 1))
     }
@@ -373,7 +382,7 @@ class Session {
   /** Writes the end or the suspension when nothing else can happen. */
   private conclude(): Conclusion | undefined {
     const { machine, program, runId, services } = this.o
-    if (this.failure !== undefined || !this.isIdle()) return undefined
+    if (this.failure !== undefined) return undefined
     if (machine.outcome === undefined) {
       if (this.unknown.size > 0) {
         return {
@@ -416,40 +425,25 @@ class Session {
   // ------------------------------------------------------------------------------------------------
   // the storage
 
-  /** False when the session's own `start` was beaten. */
-  private flush(): Effect.Effect<boolean, SessionError> {
-    const { found, program, runId, stamp, writer } = this.o
+  /** What is to be appended now. */
+  private takeBatch(): Array<Stamped> {
     // A run that is not new is left as it was when its code breaks before anything happened.
-    if (!this.opened && this.failure !== undefined && found.length > 0 && this.batch.length === 1) {
-      return succeedTrue
-    }
-    const entries = this.batch.splice(0)
-    return writer.append(stamp, entries).pipe(
-      Effect.uninterruptible,
-      Effect.flatMap(() => {
-        const isFirst = !this.opened
-        this.opened = true
-        for (const { acknowledged } of this.intents.splice(0)) acknowledged()
-        if (this.observers.length === 0) return succeedTrue
-        const events: Array<RunEvent> = isFirst
-          ? [{
-            type: "session",
-            runId,
-            workflow: program.name,
-            session: stamp.session,
-            replayed: found
-          }]
-          : []
-        for (const { entry, timestamp } of entries) {
-          events.push({ type: "entry", runId, entry, timestamp })
-        }
-        return Effect.as(this.tell(events), true)
-      }),
-      Effect.catchTag("Moved", () =>
-        this.opened
-          ? Effect.fail(new Fenced({ runId, session: stamp.session }))
-          : Effect.succeed(false))
-    )
+    if (!this.opened && this.failure !== undefined && this.o.found.length > 0) this.batch.length = 0
+    const entries = this.batch
+    if (entries.length > 0) this.batch = []
+    return entries
+  }
+
+  /** After an append was acknowledged. */
+  private acknowledge(entries: ReadonlyArray<Stamped>): Effect.Effect<void> | undefined {
+    const { found: replayed, program, runId, stamp } = this.o
+    const isFirst = !this.opened
+    this.opened = true
+    for (const { acknowledged } of this.intents.splice(0)) acknowledged()
+    if (this.observers.length === 0) return undefined
+    const events: Array<RunEvent> = entries.map((stamped) => ({ type: "entry", runId, ...stamped }))
+    if (isFirst) events.unshift({ type: "session", runId, workflow: program.name, session: stamp.session, replayed })
+    return this.tell(events)
   }
 
   /** Reads what was posted since the last look; true when there is something to feed. */
@@ -628,8 +622,6 @@ class Session {
     })
   }
 }
-
-const succeedTrue = Effect.succeed(true)
 
 const step = (p: Pending): Instruction.Step => p.instruction as Instruction.Step
 

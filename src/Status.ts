@@ -61,8 +61,11 @@ export const isEnded = (status: Status): boolean =>
   status.status === "success" || status.status === "failed" || status.status === "cancelled"
   || status.status === "continued"
 
+/** A status that is still taking entries. */
+export type Draft = { -readonly [K in keyof Status]: Status[K] }
+
 /** Before the first entry. */
-export const empty = (runId: string): Status => ({
+export const empty = (runId: string): Draft => ({
   runId,
   workflow: "",
   status: "pending",
@@ -75,74 +78,68 @@ export const empty = (runId: string): Status => ({
   intents: []
 })
 
-type Open = { -readonly [K in keyof Status]: Status[K] }
-
-/** The state after one more entry. */
-export const next = (
-  before: Status,
+/** Takes one more entry into `status`. */
+export const add = (
+  status: Draft,
   entry: Entry,
   at: { readonly session: number; readonly timestamp: string }
-): Status => {
-  const after: Open = {
-    ...before,
-    updatedAt: at.timestamp,
-    session: at.session,
-    entries: before.entries + 1
-  }
-  if (after.waits.length > 0 || after.status !== "pending") reopen(after)
+): void => {
+  status.updatedAt = at.timestamp
+  status.session = at.session
+  status.entries++
+  if (status.waits.length > 0 || status.status !== "pending") reopen(status)
   switch (entry.type) {
     case "start":
-      if (before.entries > 0) break
-      after.workflow = entry.workflow ?? ""
-      after.createdAt = at.timestamp
-      if (entry.version !== undefined) after.version = entry.version
+      if (status.entries > 1) break
+      status.workflow = entry.workflow ?? ""
+      status.createdAt = at.timestamp
+      if (entry.version !== undefined) status.version = entry.version
       break
     case "step": {
       const failed = entry.error !== undefined
-      after.steps = {
-        done: before.steps.done + (failed ? 0 : 1),
-        failed: before.steps.failed + (failed ? 1 : 0)
+      status.steps = {
+        done: status.steps.done + (failed ? 0 : 1),
+        failed: status.steps.failed + (failed ? 1 : 0)
       }
-      if (before.intents.length > 0) {
-        after.intents = before.intents.filter((id) => id !== entry.stepId)
+      if (status.intents.length > 0) {
+        status.intents = status.intents.filter((id) => id !== entry.stepId)
       }
       break
     }
     case "intent":
-      after.intents = [...before.intents.filter((id) => id !== entry.stepId), entry.stepId]
+      status.intents = [...status.intents.filter((id) => id !== entry.stepId), entry.stepId]
       break
     case "suspend":
-      after.status = "suspended"
-      after.waits = entry.waits
-      if (entry.reason !== undefined) after.reason = entry.reason
-      if (entry.wakeAt !== undefined) after.wakeAt = entry.wakeAt
+      status.status = "suspended"
+      status.waits = entry.waits
+      if (entry.reason !== undefined) status.reason = entry.reason
+      if (entry.wakeAt !== undefined) status.wakeAt = entry.wakeAt
       break
     case "stop":
-      after.status = "stopped"
+      status.status = "stopped"
       break
     case "complete":
-      after.status = "success"
-      if (entry.result !== undefined) after.result = entry.result
+      status.status = "success"
+      if (entry.result !== undefined) status.result = entry.result
       break
     case "error":
-      after.status = "failed"
-      if (entry.error !== undefined) after.error = entry.error
-      if (entry.declared !== undefined) after.declared = entry.declared
+      status.status = "failed"
+      if (entry.error !== undefined) status.error = entry.error
+      if (entry.declared !== undefined) status.declared = entry.declared
       break
     case "cancelled":
-      after.status = "cancelled"
-      if (entry.reason !== undefined) after.reason = entry.reason
+      status.status = "cancelled"
+      if (entry.reason !== undefined) status.reason = entry.reason
       break
     case "continue":
-      after.status = "continued"
+      status.status = "continued"
       break
     default:
       break
   }
-  return after
 }
 
-const reopen = (status: Open): void => {
+const reopen = (status: Draft): void => {
   status.status = "pending"
   status.waits = []
   delete status.wakeAt
@@ -153,4 +150,8 @@ const reopen = (status: Open): void => {
 export const of = (
   runId: string,
   entries: ReadonlyArray<Entry & { readonly session: number; readonly timestamp: string }>
-): Status => entries.reduce((status, entry) => next(status, entry, entry), empty(runId))
+): Draft => {
+  const status = empty(runId)
+  for (const entry of entries) add(status, entry, entry)
+  return status
+}

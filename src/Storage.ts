@@ -48,13 +48,13 @@ export interface Writer {
   /** Position behind the last acknowledged append. */
   readonly head: () => Journal.Head
   /**
-   * Appends all of `entries` or none. `Moved` when someone else wrote; an append without an answer is
-   * settled by sending the same bytes again.
+   * Appends all of `entries` or none; false when someone else wrote. An append without an answer is
+   * settled by sending the same bytes again. Cannot be interrupted.
    */
   readonly append: (
     stamp: Journal.Stamp,
     entries: ReadonlyArray<Stamped>
-  ) => Effect.Effect<void, StorageError | Moved | Journal.JournalCorrupt>
+  ) => Effect.Effect<boolean, StorageError | Journal.JournalCorrupt>
   /** Whether someone else may have written since. */
   readonly hasMoved: Effect.Effect<boolean, StorageError>
 }
@@ -147,43 +147,41 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   const { runId } = loaded.journal
   let { head } = loaded.journal
   let version = loaded.version
-  let status = Status.of(runId, loaded.journal.entries)
-  const append: Writer["append"] = (stamp, entries) =>
-    Effect.suspend(() => {
-      const sealed = Journal.seal(head, stamp, entries)
-      let after = status
-      for (const { entry, timestamp } of entries) {
-        after = Status.next(after, entry, { session: stamp.session, timestamp })
-      }
-      const acknowledged = (now: string) => {
-        head = sealed.head
-        version = now
-        status = after
-      }
-      // A conflict says that the journal moved, not who moved it: an append without an answer may have.
-      const settle = (moved: Moved) =>
-        Effect.flatMap(read(runId), ({ journal, version }) =>
-          journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
-            ? Effect.sync(() =>
-              acknowledged(version)
-            )
-            : Effect.fail(moved))
-      return writer.append(version, sealed.lines, () => after).pipe(
-        Effect.catch((error) =>
-          isRetryable(error)
-            ? Effect.retry(writer.append(version, sealed.lines, () => after), {
-              schedule: again,
-              times: 6,
-              while: isRetryable
-            })
-            : Effect.fail(error)
-        ),
-        Effect.map(acknowledged),
-        Effect.catchTag("Moved", settle)
-      )
-    })
+  const status = Status.of(runId, loaded.journal.entries)
+  const row = () => ({ ...status })
+  const append: Writer["append"] = (stamp, entries) => {
+    const sealed = Journal.seal(head, stamp, entries)
+    for (const { entry, timestamp } of entries) {
+      Status.add(status, entry, { session: stamp.session, timestamp })
+    }
+    const acknowledged = (now: string): Effect.Effect<boolean> => {
+      head = sealed.head
+      version = now
+      return succeedTrue
+    }
+    // A conflict says that the journal moved, not who moved it: an append without an answer may have.
+    const settle = Effect.flatMap(read(runId), ({ journal, version }) =>
+      journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
+        ? acknowledged(version)
+        : Effect.succeed(false))
+    const attempt = Effect.suspend(() => writer.append(version, sealed.lines, row))
+    const onFailure = (
+      error: StorageError | Moved
+    ): Effect.Effect<boolean, StorageError | Journal.JournalCorrupt> =>
+      error._tag === "Moved"
+        ? settle
+        : error.isRetryable
+        ? Effect.retry(attempt, { schedule: again, times: 6, while: isRetryable }).pipe(
+          Effect.flatMap(acknowledged),
+          Effect.catchTag("Moved", () => settle)
+        )
+        : Effect.fail(error)
+    return Effect.uninterruptible(Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged }))
+  }
   return { head: () => head, version: () => version, append }
 }
+
+const succeedTrue = Effect.succeed(true)
 
 const readInbox = (
   runId: string,

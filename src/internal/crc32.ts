@@ -53,5 +53,9 @@ export const crc32 = (text: string, from = 0, to = text.length): number => {
 }
 
 /** The checksum as eight lowercase hexadecimal digits. */
-export const crc32Hex = (text: string, from = 0, to = text.length): string =>
-  crc32(text, from, to).toString(16).padStart(8, "0")
+export const crc32Hex = (text: string, from = 0, to = text.length): string => {
+  const sum = crc32(text, from, to)
+  return hex[sum >>> 24]! + hex[(sum >>> 16) & 0xff]! + hex[(sum >>> 8) & 0xff]! + hex[sum & 0xff]!
+}
+
+const hex = /* @__PURE__ */ Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, "0"))
