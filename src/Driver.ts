@@ -60,22 +60,24 @@ export class Moved
 // ---------------------------------------------------------------------------------------------------
 // what is stored beside journals
 
+interface Post {
+  /** A repeat of an id is no news. */
+  readonly eventId: string
+  /** Of the run it was posted to: a run of the same id made later does not get it. */
+  readonly incarnation: string
+  /** ISO 8601, UTC. */
+  readonly timestamp: string
+}
+
 /** Something posted to a run by anyone; its owner journals it. */
 export type Posted =
-  | {
+  | Post & {
     readonly type: "event"
-    readonly eventId: string
     readonly eventName: string
     readonly key?: string
     readonly value?: Schema.Json
-    readonly timestamp: string
   }
-  | {
-    readonly type: "cancel"
-    readonly eventId: string
-    readonly reason?: string
-    readonly timestamp: string
-  }
+  | Post & { readonly type: "cancel"; readonly reason?: string }
 
 /** What may have changed: a post, or an append. */
 export type Changed = "inbox" | "journal"

@@ -83,6 +83,7 @@ export const drive = (
     yield* RunId.check(runId)
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
+    if (begin === undefined && !(yield* storage.exists(runId))) return yield* new RunNotFound({ runId })
     for (;;) {
       const claim = yield* storage.acquire(runId)
       if (claim._tag === "Held") {
@@ -102,7 +103,7 @@ export const drive = (
         Effect.catchTag("Fenced", (fenced) => Effect.as(isLeft(storage, runId, fenced), beaten))
       )
       if (turn._tag === "Beaten") continue
-      if (turn.open && (yield* hasNews(storage, runId, turn))) continue
+      if (turn.seen !== undefined && (yield* hasNews(storage, runId, turn.seen))) continue
       return turn.driven
     }
   }).pipe(traced(program, runId))
@@ -197,16 +198,17 @@ export const replay = (
 
 // internal
 
+/** What a turn has seen of an open run's inbox. */
+interface Seen {
+  readonly incarnation: string
+  readonly cursor: string
+  readonly isKnown: (eventId: string) => boolean
+}
+
+/** `seen` is only there while the run can take more posts. */
 type Turn =
   | { readonly _tag: "Beaten" }
-  | {
-    readonly _tag: "Over"
-    readonly driven: Driven
-    /** Whether the run can take more posts, and what this turn has seen of them. */
-    readonly open: boolean
-    readonly cursor: string
-    readonly isKnown: (eventId: string) => boolean
-  }
+  | { readonly _tag: "Over"; readonly driven: Driven; readonly seen?: Seen }
 
 interface Job {
   readonly program: Replay.Program
@@ -217,14 +219,10 @@ interface Job {
   readonly leaseToken: string
 }
 
-const hasNews = (
-  storage: Storage["Service"],
-  runId: string,
-  turn: Extract<Turn, { _tag: "Over" }>
-) =>
+const hasNews = (storage: Storage["Service"], runId: string, seen: Seen) =>
   Effect.map(
-    storage.inbox(runId, turn.cursor),
-    ({ items }) => items.some(({ eventId }) => !turn.isKnown(eventId))
+    storage.inbox(runId, seen.incarnation, seen.cursor),
+    ({ items }) => items.some(({ eventId }) => !seen.isKnown(eventId))
   )
 
 /** After a lost run: goes on when posts were left behind that nobody drives, else fails with `fenced`. */
@@ -238,7 +236,7 @@ const isLeft = (storage: Storage["Service"], runId: string, fenced: Session.Fenc
     const journaled = new Set(
       journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined)
     )
-    const { items } = yield* storage.inbox(runId, "")
+    const { items } = yield* storage.inbox(runId, journal.head.incarnation, "")
     if (items.every(({ eventId }) => journaled.has(eventId))) return yield* fenced
   })
 
@@ -251,11 +249,9 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
     const { entries } = loaded.journal
     if (entries.length === 0 && begin === undefined) return yield* new RunNotFound({ runId })
     yield* compare(program, loaded, begin, services)
-    const over = (driven: Driven, open: boolean, cursor = "", isKnown = (_: string) =>
-      true): Turn => ({ _tag: "Over", driven, open, cursor, isKnown })
     const last = entries.at(-1)
     if (last !== undefined && Journal.isEnd(last)) {
-      return over(yield* ended(program, last, runId, services), false)
+      return { _tag: "Over", driven: yield* ended(program, last, runId, services) }
     }
 
     const opening = last === undefined
@@ -286,8 +282,9 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
     if (machine.defect !== undefined && last !== undefined) {
       return yield* Replay.defectOf(program, runId, machine.defect.message)
     }
-    const { cursor, items } = yield* storage.inbox(runId, "")
+    const { cursor, items } = yield* storage.inbox(runId, opening.stamp.incarnation, "")
     const isKnown = (eventId: string) =>
+    const seen: Seen = { incarnation: opening.stamp.incarnation, cursor, isKnown }
       machine.eventIds.has(eventId)
     const news = yield* deliverable(
       program,
@@ -299,11 +296,11 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
     )
     if (last !== undefined && news.length === 0) {
       if (last.type === "suspend") {
-        return over({ status: "suspended", entry: last }, true, cursor, isKnown)
+        return { _tag: "Over", driven: { status: "suspended", entry: last }, seen }
       }
       const blocked = onlyUnknown(machine)
       if (blocked !== undefined) {
-        return over(blocked, true, cursor, isKnown)
+        return { _tag: "Over", driven: blocked, seen }
       }
     }
     const { conclusion, cursor: readTo } = yield* Effect.scoped(
@@ -331,16 +328,19 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
       case "Beaten":
         return conclusion
       case "Ended":
-        return over(yield* ended(program, conclusion.entry, runId, services), false)
+        return { _tag: "Over", driven: yield* ended(program, conclusion.entry, runId, services) }
       case "Blocked":
-        return over(
-          { status: "blocked", reason: unknownReason(conclusion.steps) },
-          true,
-          readTo,
-          isKnown
-        )
+        return {
+          _tag: "Over",
+          driven: { status: "blocked", reason: unknownReason(conclusion.steps) },
+          seen: { ...seen, cursor: readTo }
+        }
       case "Suspended":
-        return over({ status: "suspended", entry: conclusion.entry }, true, readTo, isKnown)
+        return {
+          _tag: "Over",
+          driven: { status: "suspended", entry: conclusion.entry },
+          seen: { ...seen, cursor: readTo }
+        }
     }
   })
 

@@ -70,7 +70,7 @@ const look = (options: Options): Effect.Effect<void, StorageError | JournalCorru
         && head.writer === stamp.writer
       if (!mine) return options.onLost()
     }
-    const { items } = yield* storage.inbox(runId, options.cursor())
+    const { items } = yield* storage.inbox(runId, stamp.incarnation, options.cursor())
     const news = items.filter((posted) => !options.isKnown(posted.eventId))
     if (news.length > 0) options.onNews(news)
   })

@@ -119,13 +119,13 @@ const withOwner = (open: Status.Status): Effect.Effect<Status.Status, StorageErr
     return open.intents.length > 0 ? { ...open, status: "blocked", reason: "OutcomeUnknown" } : open
   })
 
-const post = (runId: string, posted: (timestamp: string) => Posted) =>
+const post = (runId: string, posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted) =>
   Effect.gen(function*() {
     const { journal } = yield* found(runId)
     const storage = yield* Storage
     const now = Status.of(runId, journal.entries)
     const millis = yield* Clock.currentTimeMillis
-    const item = posted(new Date(millis).toISOString())
+    const item = posted({ incarnation: journal.head.incarnation, timestamp: new Date(millis).toISOString() })
     // A repeat of what was journaled already is no news, whatever became of the run.
     if (journal.entries.some((entry) => "eventId" in entry && entry.eventId === item.eventId)) {
       return
@@ -141,13 +141,13 @@ export type PostError = ReadError | RunNotFound | RunId.RunIdRejected | RunClose
  * and delivered once per `eventId`. `Workflow.send` checks name and payload first.
  */
 export const send = (runId: string, event: Sent): Effect.Effect<void, PostError, Storage> =>
-  post(runId, (timestamp) => ({
+  post(runId, (at) => ({
     type: "event",
     eventId: event.eventId ?? RunId.createRunId(),
     eventName: event.eventName,
     ...(event.key === undefined ? undefined : { key: event.key }),
     ...(event.value === undefined ? undefined : { value: event.value }),
-    timestamp
+    ...at
   }))
 
 /** Asks for the run to be cancelled, without driving its clean-up. A second request ends it at once. */
@@ -155,11 +155,11 @@ export const cancel = (
   runId: string,
   options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
 ): Effect.Effect<void, PostError, Storage> =>
-  post(runId, (timestamp) => ({
+  post(runId, (at) => ({
     type: "cancel",
     eventId: options?.eventId ?? RunId.createRunId(),
     ...(options?.reason === undefined ? undefined : { reason: options.reason }),
-    timestamp
+    ...at
   }))
 
 /** Removes a run with its journal and inbox. A process that still drives it is fenced. */

@@ -448,11 +448,12 @@ class Session {
 
   /** Reads what was posted since the last look; true when there is something to feed. */
   private look(): Effect.Effect<boolean, SessionError> {
+    const { machine, runId, stamp, storage } = this.o
     this.poked = false
-    return Effect.map(this.o.storage.inbox(this.o.runId, this.cursor), ({ cursor, items }) => {
+    return Effect.map(storage.inbox(runId, stamp.incarnation, this.cursor), ({ cursor, items }) => {
       this.cursor = cursor
-      this.news = items.filter((posted) => !this.o.machine.eventIds.has(posted.eventId))
-      return this.news.length > 0 && this.o.machine.outcome === undefined
+      this.news = items.filter((posted) => !machine.eventIds.has(posted.eventId))
+      return this.news.length > 0 && machine.outcome === undefined
     })
   }
 

@@ -60,13 +60,17 @@ export interface Writer {
 }
 
 export class Storage extends Context.Service<Storage, {
+  /** Whether anything of the run is stored. */
+  readonly exists: (runId: string) => Effect.Effect<boolean, StorageError>
   /** The run's accepted entries. */
   readonly read: (runId: string) => Effect.Effect<Loaded, StorageError | Journal.JournalCorrupt>
   /** Opens the journal for appending behind what was loaded. */
   readonly writer: (loaded: Loaded) => Effect.Effect<Writer, StorageError, Scope.Scope>
   readonly post: (runId: string, posted: Posted) => Effect.Effect<void, StorageError>
+  /** What was posted to this incarnation of the run behind `after` (`""`: all). */
   readonly inbox: (
     runId: string,
+    incarnation: string,
     after: string
   ) => Effect.Effect<
     { readonly items: ReadonlyArray<Posted>; readonly cursor: string },
@@ -94,6 +98,7 @@ export const make = (driver: Driver): Storage["Service"] => {
     )
   return Storage.of({
     read,
+    exists: (runId) => Effect.map(driver.version(runId), (version) => version !== ""),
     writer: (loaded) =>
       Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
         const writer = makeWriter(driverWriter, loaded, read)
@@ -106,12 +111,14 @@ export const make = (driver: Driver): Storage["Service"] => {
       }),
     post: (runId, posted) =>
       driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
-    inbox: (runId, after) =>
-      Effect.flatMap(
-        driver.inbox(runId, after),
-        ({ cursor, text }) =>
-          Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({ items, cursor }))
-      ),
+    inbox: (runId, incarnation, after) =>
+      Effect.flatMap(driver.inbox(runId, after), ({ cursor, text }) =>
+        text === ""
+          ? Effect.succeed({ items: [], cursor })
+          : Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({
+            items: items.filter((posted) => posted.incarnation === incarnation),
+            cursor
+          }))),
     acquire: (runId) =>
       Clock.clockWith((clock) => {
         const now = clock.currentTimeMillisUnsafe()

@@ -3,6 +3,7 @@
  */
 export * as Instruction from "./Instruction.ts"
 export * as Journal from "./Journal.ts"
+export * as LocalStorage from "./storage/LocalStorage.ts"
 export * as Replay from "./Replay.ts"
 export { createRunId } from "./RunId.ts"
 export * as Runs from "./Runs.ts"

@@ -1,0 +1,110 @@
+/**
+ * Live runs on memory beside `effect/workflow` on its memory engine and `stepkit`: the same trivial
+ * steps one after the other, each returning its number, and every value handed back at the end.
+ *
+ * Every contender has a process of its own, and every sample a storage of its own that is opened
+ * before the clock starts. The peers are used as their pages say: activities and pipelines are made
+ * once, outside the loop. Nobody has a tracer.
+ */
+import { Effect, Layer, ManagedRuntime, Schema } from "effect"
+import { Activity, Workflow as Peer, WorkflowEngine } from "effect/workflow"
+import { createRequire } from "node:module"
+import { Storage, Workflow } from "../src/index.ts"
+import { apart, interleave, median, ratio, report, show, time } from "./measure.ts"
+
+const sizes = [100, 1_000, 5_000] as const
+const names = Array.from({ length: 5_000 }, (_, i) => `step-${i}`)
+
+/** Steps in one sample, so that a sample of short runs is not a sample of the timer. */
+const stepsPerSample = 10_000
+
+/** Samples runs of `n` steps on a fresh storage: milliseconds a step. */
+const perStep = <R>(
+  layer: Layer.Layer<R>,
+  run: (n: number, serial: number) => Effect.Effect<unknown, unknown, R>
+) =>
+async (n: number): Promise<number> => {
+  const runs = stepsPerSample / n
+  const runtime = ManagedRuntime.make(layer)
+  await runtime.context()
+  const all = Effect.gen(function*() {
+    for (let serial = 0; serial < runs; serial++) yield* run(n, serial)
+  })
+  const millis = await time(() => runtime.runPromise(all))
+  await runtime.dispose()
+  return millis / stepsPerSample
+}
+
+// ---------------------------------------------------------------------------------------------------
+// reprise
+
+const functions = Workflow.make("functions", function*(ctx, n: number) {
+  const kept: Array<number> = []
+  for (let i = 0; i < n; i++) kept.push(yield* ctx.step(names[i]!, () => i))
+  return kept
+})
+
+const effects = Workflow.make("effects", function*(ctx, n: number) {
+  const kept: Array<number> = []
+  for (let i = 0; i < n; i++) kept.push(yield* ctx.step(names[i]!, () => Effect.succeed(i)))
+  return kept
+})
+
+// ---------------------------------------------------------------------------------------------------
+// effect/workflow
+
+const activities = names.map((name, i) =>
+  Activity.make({ name, success: Schema.Number, execute: Effect.succeed(i) })
+)
+
+const peer = Peer.make("peer", {
+  payload: { id: Schema.String, n: Schema.Number },
+  success: Schema.Array(Schema.Number),
+  idempotencyKey: ({ id }) => id
+})
+
+const peerLayer = peer.toLayer(({ n }) =>
+  Effect.gen(function*() {
+    const kept: Array<number> = []
+    for (let i = 0; i < n; i++) kept.push(yield* activities[i]!)
+    return kept
+  })
+).pipe(Layer.provideMerge(WorkflowEngine.layerMemory))
+
+const peerRun = (n: number, serial: number) => peer.execute({ id: `run-${serial}`, n })
+
+// ---------------------------------------------------------------------------------------------------
+// stepkit
+
+// The module its package.json names for `import` has imports that Node does not resolve.
+const { stepkit } = createRequire(import.meta.url)("stepkit") as typeof import("stepkit")
+
+const pipelineOf = (n: number) => {
+  // Its type grows with every step, and the compiler's work with it.
+  let pipeline: any = stepkit()
+  for (let i = 0; i < n; i++) pipeline = pipeline.step(names[i], () => ({ [names[i]!]: i }))
+  return pipeline
+}
+
+const pipelines = new Map<number, any>()
+
+/** Copies its whole context at every step, so a few runs fill a sample. */
+const stepkitPerStep = async (n: number): Promise<number> => {
+  let pipeline = pipelines.get(n)
+  if (pipeline === undefined) pipelines.set(n, pipeline = pipelineOf(n))
+  const runs = Math.max(1, 1_000 / n)
+  const millis = await time(async () => {
+    for (let serial = 0; serial < runs; serial++) await pipeline.run({})
+  })
+  return millis / (n * runs)
+}
+
+// ---------------------------------------------------------------------------------------------------
+
+const of = await apart(import.meta.filename, {
+  functions: perStep(Storage.layerMemory, functions.execute),
+  effects: perStep(Storage.layerMemory, effects.execute),
+  peer: perStep(peerLayer, peerRun),
+  peerUntraced: perStep(peerLayer, (n, serial) => Effect.withTracerEnabled(peerRun(n, serial), false)),
+  stepkit: stepkitPerStep
+})

@@ -1,0 +1,24 @@
+/**
+ * For Node: the local storage with Node's file system already in it. Needs `@effect/platform-node`.
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Layer from "effect/Layer"
+import type { Storage } from "./Storage.ts"
+import * as LocalStorage from "./storage/LocalStorage.ts"
+
+/** The local storage on Node. */
+export const NodeLocalStorage = {
+  /**
+   * Journals as files of `directory`, which is made with the first run.
+   *
+   * @example
+   * ```ts
+   * import { NodeLocalStorage } from "reprise/node"
+   *
+   * const storage = NodeLocalStorage.layer(".reprise")
+   * ```
+   */
+  layer: (directory: string): Layer.Layer<Storage> =>
+    LocalStorage.layer(directory).pipe(Layer.provide([NodeFileSystem.layer, NodePath.layer]))
+}

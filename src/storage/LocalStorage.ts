@@ -1,0 +1,150 @@
+/**
+ * Journals as files of a directory, through Effect's `FileSystem`: the embedded default.
+ *
+ * A run has a journal (`<run>.jsonl`), an inbox (`<run>.inbox`) and a lease (`<run>.lease`); nothing is
+ * ever rewritten. Several processes of one machine may share the directory. It must be on a local disk:
+ * `O_APPEND` writes are assumed atomic against each other, which NFS does not give.
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
+import type { PlatformError } from "effect/PlatformError"
+import { type Driver, makeWatchers, pageOf, StorageError } from "../Driver.ts"
+import * as Journal from "../Journal.ts"
+import * as RunId from "../RunId.ts"
+import * as Status from "../Status.ts"
+import * as Storage from "../Storage.ts"
+import * as Files from "./Files.ts"
+import * as JournalFile from "./JournalFile.ts"
+import * as LeaseFile from "./LeaseFile.ts"
+import * as ThisProcess from "./ThisProcess.ts"
+
+/**
+ * The storage in `directory`, which is made with the first run. Durable when a call returns: written,
+ * synced and read back.
+ *
+ * @example
+ * ```ts
+ * import { LocalStorage } from "reprise"
+ * import { NodeServices } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ *
+ * const storage = LocalStorage.layer(".reprise").pipe(Layer.provide(NodeServices.layer))
+ * ```
+ */
+export const layer = (
+  directory: string
+): Layer.Layer<Storage.Storage, never, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(Storage.Storage, Effect.map(driver(directory), Storage.make))
+
+/** The path of a run's journal in `directory`, for people who want to read it. */
+export const journalPath = (directory: string, runId: string): Effect.Effect<string, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.flatMap(Files.make(directory), (files) => Effect.map(RunId.fileName(runId), (name) => files.path(`${name}.jsonl`)))
+
+/** The driver itself, to be wrapped or tested. */
+export const driver = (directory: string): Effect.Effect<Driver, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    const files = yield* Files.make(directory)
+    const lease = LeaseFile.make(files, yield* ThisProcess.make)
+    const { changed, watch } = makeWatchers()
+
+    const at = <A, E extends PlatformError | StorageError>(
+      runId: string,
+      extension: string,
+      doing: string,
+      f: (name: string) => Effect.Effect<A, E>
+    ): Effect.Effect<A, StorageError> =>
+      Effect.mapError(
+        Effect.flatMap(RunId.fileName(runId), (name) => f(`${name}.${extension}`)),
+        Files.toStorageError(`${doing} of run "${runId}"`)
+      )
+
+    const read: Driver["read"] = (runId) =>
+      at(runId, "jsonl", "read the journal", (name) =>
+        Effect.map(files.read(name), (found) => {
+          if (found === undefined) return { text: "", version: "" }
+          const version = JournalFile.version({ file: found.file, size: found.bytes.length })
+          return { text: Files.decode(found.bytes), version }
+        }))
+
+    const holder: Driver["holder"] = (runId, now) =>
+      at(runId, "lease", "read the lease", (name) => lease.holder(name, now))
+
+    /** Run ids are the names of files, or stand in the first entry where a name is a hash. */
+    const runIds = Effect.gen(function*() {
+      const names = (yield* files.names).filter((name) => name.endsWith(".jsonl")).map((name) => name.slice(0, -6))
+      return yield* Effect.forEach(names, (name) => name.includes("~") ? longId(name) : Effect.succeed(name))
+    })
+
+    const longId = (name: string) =>
+      Effect.map(files.read(`${name}.jsonl`), (found) => {
+        const journal = Journal.read(name, found === undefined ? "" : Files.decode(found.bytes))
+        return journal._tag === "Success" ? Journal.first(journal.success)?.runId ?? name : name
+      })
+
+    return {
+      read,
+      version: (runId) =>
+        at(runId, "jsonl", "look at the journal", (name) =>
+          Effect.map(files.identify(name), (found) => found === undefined ? "" : JournalFile.version(found))),
+      writer: (runId) =>
+        Effect.flatMap(RunId.fileName(runId), (name) =>
+          Effect.map(JournalFile.writer(files, runId, `${name}.jsonl`), ({ append }) => ({
+            append: (from, lines, row) =>
+              Effect.tap(append(from, lines, row), () => Effect.sync(() => changed(runId, "journal")))
+          }))),
+      post: (runId, _eventId, line) =>
+        at(runId, "inbox", "post to the inbox", (name) =>
+          Effect.gen(function*() {
+            yield* files.prepare
+            const isNew = (yield* files.identify(name)) === undefined
+            const bytes = Files.encode(Journal.write([line]))
+            yield* Effect.scoped(Effect.gen(function*() {
+              const file = yield* files.open(name, false)
+              if ((yield* file.write(bytes)) < bytes.length) return yield* cutShort(runId)
+              yield* file.sync
+            }))
+            if (isNew) yield* files.syncDirectory
+            changed(runId, "inbox")
+          }).pipe(Effect.uninterruptible)),
+      inbox: (runId, after) =>
+        at(runId, "inbox", "read the inbox", (name) =>
+          Effect.map(files.read(name, Number(after)), (found) => {
+            if (found === undefined) return { text: "", cursor: after }
+            const text = Files.decode(found.bytes)
+            const end = found.bytes.lastIndexOf(10) + 1
+            return { text: text.slice(0, text.lastIndexOf("\n") + 1), cursor: String(found.from + end) }
+          })),
+      acquire: (runId, now, until) =>
+        at(runId, "lease", "take the lease", (name) => Effect.andThen(files.prepare, lease.acquire(name, now, until))),
+      renew: (runId, token, until) =>
+        at(runId, "lease", "renew the lease", (name) => lease.renew(name, token, until)),
+      release: (runId, token) => at(runId, "lease", "release the lease", (name) => lease.release(name, token)),
+      holder,
+      list: (query) =>
+        Effect.flatMap(Effect.mapError(runIds, Files.toStorageError("list the runs")), (ids) =>
+          pageOf(query, ids, (runId) =>
+            Effect.flatMap(read(runId), ({ text }) =>
+              Effect.map(Effect.fromResult(Journal.read(runId, text)), ({ entries }) =>
+                entries.length === 0 ? undefined : Status.of(runId, entries))))),
+      remove: (runId) =>
+        at(runId, "jsonl", "remove the files", (name) =>
+          Effect.gen(function*() {
+            // The journal first: without it the rest belongs to nobody.
+            for (const extension of ["jsonl", "inbox", "lease"]) {
+              yield* files.remove(name.replace(/jsonl$/, extension))
+            }
+            yield* files.syncDirectory
+            changed(runId, "journal")
+          })),
+      watch
+    }
+  })
+
+const cutShort = (runId: string) =>
+  new StorageError({
+    reason: "Full",
+    doing: `post to run "${runId}"`,
+    cause: new Error("the disk took only a part of it")
+  })
