@@ -10,7 +10,7 @@ import { Effect, Layer, ManagedRuntime, Schema } from "effect"
 import { Activity, Workflow as Peer, WorkflowEngine } from "effect/workflow"
 import { createRequire } from "node:module"
 import { Storage, Workflow } from "../src/index.ts"
-import { apart, interleave, median, ratio, report, show, time } from "./measure.ts"
+import { apart, type Figure, interleave, median, ratio, report, show, time } from "./measure.ts"
 
 const sizes = [100, 1_000, 5_000] as const
 const names = Array.from({ length: 5_000 }, (_, i) => `step-${i}`)
@@ -108,3 +108,54 @@ const of = await apart(import.meta.filename, {
   peerUntraced: perStep(peerLayer, (n, serial) => Effect.withTracerEnabled(peerRun(n, serial), false)),
   stepkit: stepkitPerStep
 })
+
+const figures: Array<Figure> = []
+const beside = (
+  n: number,
+  peer: string,
+  theirs: ReadonlyArray<number>,
+  ours: ReadonlyArray<number>,
+  atLeast?: number,
+  form = ""
+): Figure => ({
+  figure: `${n.toLocaleString("en")} steps${form}: times as fast as ${peer}`,
+  value: `${show(median(ours))} against ${show(median(theirs))} a step`,
+  ratio: ratio(theirs, ours),
+  ...(atLeast === undefined ? undefined : { atLeast })
+})
+
+for (const n of sizes) {
+  const t = await interleave({
+    functions: () => of.functions(n),
+    peer: () => of.peer(n),
+    effects: () => of.effects(n),
+    untraced: () => of.peerUntraced(n)
+  }, { rounds: 9, warmUp: 4 })
+  const atLeast = n === 1_000 ? 6 : undefined
+  figures.push(beside(n, "effect/workflow", t.peer, t.functions, atLeast))
+  figures.push(beside(n, "effect/workflow", t.peer, t.effects, undefined, ", each an Effect"))
+  figures.push(beside(n, "effect/workflow, spans off", t.untraced, t.functions))
+}
+
+for (const n of sizes) {
+  // A sample of 5,000 steps takes stepkit half a minute.
+  const rounds = n === 5_000 ? 1 : 5
+  const t = await interleave(
+    { functions: () => of.functions(n), stepkit: () => of.stepkit(n) },
+    { rounds, warmUp: rounds === 1 ? 0 : 2 }
+  )
+  figures.push(beside(n, "stepkit", t.stepkit, t.functions, n === 1_000 ? 40 : undefined))
+}
+
+const flat = await interleave(
+  { short: () => of.functions(100), long: () => of.functions(5_000) },
+  { rounds: 15, warmUp: 2 }
+)
+figures.push({
+  figure: "a step of 5,000 against one of 100",
+  value: `${show(median(flat.long))} against ${show(median(flat.short))}`,
+  ratio: ratio(flat.long, flat.short),
+  atMost: 1.3
+})
+
+report(figures)

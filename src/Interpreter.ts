@@ -284,8 +284,8 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
     }
     const { cursor, items } = yield* storage.inbox(runId, opening.stamp.incarnation, "")
     const isKnown = (eventId: string) =>
-    const seen: Seen = { incarnation: opening.stamp.incarnation, cursor, isKnown }
       machine.eventIds.has(eventId)
+    const seen: Seen = { incarnation: opening.stamp.incarnation, cursor, isKnown }
     const news = yield* deliverable(
       program,
       runId,
