@@ -41,7 +41,7 @@ export class ValueTooLarge
 {
   override get message(): string {
     return `The value of ${this.what} in run "${this.runId}" takes ${this.bytes} bytes as JSON; ${this.limit} are allowed. `
-      + `Keep it elsewhere and return a reference, or raise Journal.Limits. Nothing was journaled.`
+      + `Keep it elsewhere and return a reference, or raise Workflow.Limits. Nothing was journaled.`
   }
 }
 

@@ -6,7 +6,7 @@
  * of the run's data to a terminal.
  */
 import type * as Schema from "effect/Schema"
-import type { Entry, Recorded, Wait } from "./Entry.ts"
+import { type Entry, isEnd, type Recorded, type Wait } from "./Entry.ts"
 
 // ---------------------------------------------------------------------------------------------------
 // texts
@@ -249,16 +249,13 @@ export const items = (entries: ReadonlyArray<Recorded>): ReadonlyArray<Item> => 
         if (value !== undefined) all.set(item.stepId, { ...all.get(item.stepId)!, value })
       }
     }
-    if (isLast(entry)) {
+    if (isEnd(entry)) {
       drop(new Set())
       open = new Set()
     }
   }
   return [...all.values()]
 }
-
-const isLast = ({ type }: Entry): boolean =>
-  type === "complete" || type === "error" || type === "cancelled" || type === "continue"
 
 /** What is known after `entry` said `now` of an item that stood at `before`. */
 const after = (before: Item, now: Item, entry: Recorded): Item => {
@@ -301,7 +298,9 @@ export const text = (item: Item): string => {
     if (attempts !== undefined) notes.push(`attempt ${attempts} failed`)
     if (item.wakeAt !== undefined) notes.push(`again at ${time(item.wakeAt)}`)
   } else if (attempts !== undefined && attempts > 1) notes.push(`${attempts} attempts`)
-  if (duration !== undefined && duration > 0) notes.push(span(duration))
+  if (duration !== undefined && duration > 0) {
+    notes.push(item.kind === "step" ? span(duration) : `waited ${span(duration)}`)
+  }
   if (undone === true) notes.push("undone")
   if (undoError !== undefined) notes.push(`undo failed: ${errorText(undoError)}`)
   const main = error !== undefined
@@ -350,10 +349,12 @@ export const tree = (all: ReadonlyArray<Item>): ReadonlyArray<Node> => {
     let parent = root
     branches.forEach(({ fan, key }, i) => {
       const id = parts[i]!
-      parent = child(parent, id.slice(0, id.indexOf("[")), { label: fan, isBranch: false })
+      const at = id.indexOf("[")
+      parent = child(parent, at < 0 ? id : id.slice(0, at), { label: fan, isBranch: false })
       parent = child(parent, id, { label: `[${key}]`, isBranch: true })
     })
-    parent.children.set(parts.at(-1)!, { label: name, isBranch: false, item, children: new Map() })
+    // No id of a combinator or a branch begins like this.
+    parent.children.set(`/${parts.at(-1)}`, { label: name, isBranch: false, item, children: new Map() })
   }
   return finished(root)
 }

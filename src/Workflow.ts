@@ -19,6 +19,12 @@ import * as Runs from "./Runs.ts"
 import * as Status from "./Status.ts"
 import type { Storage } from "./Storage.ts"
 
+export { Limits, type LimitsShape, Unserializable, ValueTooLarge } from "./Codec.ts"
+export { VersionMismatch } from "./Interpreter.ts"
+export { BodyDefect, ReplayMismatch } from "./Replay.ts"
+export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
+export { Fenced } from "./Session.ts"
+
 // ---------------------------------------------------------------------------------------------------
 // results and errors
 

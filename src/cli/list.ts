@@ -1,0 +1,120 @@
+/** `reprise list`: the runs of a storage, one a line, with those that cannot be read at the end. */
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Page } from "../Driver.ts"
+import * as Outline from "../Outline.ts"
+import * as Runs from "../Runs.ts"
+import * as Status from "../Status.ts"
+import { defaultStorage, root } from "./root.ts"
+
+const Limit = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1)))
+
+export const list = Command.make("list", {
+  status: Flag.Literals("status", Status.State.literals).pipe(
+    Flag.withDescription("Only runs in this state"),
+    Flag.optional
+  ),
+  workflow: Flag.String("workflow").pipe(
+    Flag.withDescription("Only runs of this workflow"),
+    Flag.optional
+  ),
+  limit: Flag.Int("limit").pipe(
+    Flag.withSchema(Limit),
+    Flag.withDescription("At most this many"),
+    Flag.withDefault(100)
+  ),
+  after: Flag.String("after").pipe(
+    Flag.withDescription("Goes on behind the page that named this"),
+    Flag.optional
+  ),
+  json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object a line"))
+}, (flags) =>
+  Effect.gen(function*() {
+    const { storage } = yield* root
+    const page = yield* Runs.list({
+      status: Option.getOrUndefined(flags.status),
+      workflow: Option.getOrUndefined(flags.workflow),
+      limit: flags.limit,
+      after: Option.getOrUndefined(flags.after)
+    })
+    const lines = flags.json ? jsonLines(page) : table(page)
+    if (lines.length > 0) yield* Console.log(lines.join("\n"))
+    // Not among the data: on a terminal it is seen, and a pipe gets runs alone.
+    if (page.cursor !== undefined) {
+      const where = storage === defaultStorage ? "" : ` --storage ${shellWord(storage)}`
+      yield* Console.error(`More runs: reprise list${where} --after ${shellWord(page.cursor)}`)
+    } else if (lines.length === 0 && !flags.json) {
+      const some = Option.isSome(flags.status) || Option.isSome(flags.workflow)
+        || Option.isSome(flags.after)
+      yield* Console.error(`No ${some ? "such runs" : "runs"} in ${Outline.plain(storage)}.`)
+    }
+  })).pipe(
+    Command.withDescription("Lists runs: state, what they wait for, steps"),
+    Command.withExamples([
+      { command: "reprise list --status suspended", description: "What waits for someone" },
+      {
+        command: "reprise list --json | jq -r .runId",
+        description: "The ids of all runs"
+      }
+    ])
+  )
+
+const jsonLines = ({ runs, unreadable }: Page): Array<string> => [
+  ...runs.map((run) => Outline.jsonLine(run)),
+  ...unreadable.map(({ error, runId }) =>
+    Outline.jsonLine({ runId, unreadable: { _tag: error._tag, message: error.message } })
+  )
+]
+
+const header = ["RUN", "WORKFLOW", "STATUS", "WAITS FOR", "UPDATED", "STEPS"]
+
+const table = ({ runs, unreadable }: Page): Array<string> => {
+  const rows = runs.map((run) => [
+    run.runId,
+    Outline.cut(Outline.plain(run.workflow), 40),
+    run.status,
+    waitsFor(run),
+    run.updatedAt.replace(/\.\d+Z$/, "Z"),
+    run.steps.failed === 0
+      ? `${run.steps.done}`
+      : `${run.steps.done} (${run.steps.failed} failed)`
+  ])
+  const lines = rows.length === 0 ? [] : aligned([header, ...rows])
+  for (const { error, runId } of unreadable) {
+    lines.push(`${Outline.plain(runId)}  cannot be read: ${Outline.plain(error.message)}`)
+  }
+  return lines
+}
+
+const waitsFor = ({ reason, waits }: Status.Status): string => {
+  const [first] = waits
+  const text = first === undefined
+    ? Outline.plain(reason ?? "")
+    : first.kind === "event"
+    ? Outline.plain(first.event ?? first.stepId)
+      + (first.key === undefined ? "" : ` key ${Outline.short(first.key)}`)
+    : `${first.kind}${first.wakeAt === undefined ? "" : ` until ${Outline.time(first.wakeAt)}`}`
+  const more = waits.length > 1 ? ` +${waits.length - 1}` : ""
+  return (Outline.cut(text, 40) + more) || "-"
+}
+
+const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): Array<string> => {
+  const widths = header.map((_, column) =>
+    Math.max(...rows.map((row) => CliOutput.displayWidth(row[column] ?? "")))
+  )
+  return rows.map((row) =>
+    row.map((cell, column) =>
+      column === row.length - 1
+        ? cell
+        : cell + " ".repeat(widths[column]! - CliOutput.displayWidth(cell))
+    ).join("  ")
+  )
+}
+
+const shellWord = (text: string) =>
+  /^[\w.:/=@%+-]+$/.test(text) ? text : `'${Outline.plain(text).replaceAll("'", `'\\''`)}'`

@@ -1,0 +1,16 @@
+/** The command that the others belong to, with the flags they share. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+
+export const defaultStorage = "file:.reprise"
+
+export const root = Command.make("reprise").pipe(
+  Command.withSharedFlags({
+    storage: Flag.String("storage").pipe(
+      Flag.withDescription("Where the journals are, as file:DIR"),
+      Flag.withMetavar("file:DIR"),
+      Flag.withDefault(defaultStorage)
+    )
+  }),
+  Command.withDescription("Looks at durable workflow runs, from their journals alone")
+)

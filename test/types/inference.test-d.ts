@@ -1,0 +1,357 @@
+/**
+ * What a body infers from what it yields, in types: results, services and errors, through combinators,
+ * branches of every form, and helper generators.
+ */
+import { Context, Effect, Result, Schedule, Schema } from "effect"
+import { Instruction, type Storage, Workflow } from "reprise"
+import { describe, expectTypeOf, it } from "vitest"
+
+class NoStock extends Schema.TaggedError<NoStock>()("NoStock", { sku: Schema.String }) {}
+class NoMoney extends Schema.TaggedError<NoMoney>()("NoMoney", { missing: Schema.Number }) {}
+class Shop extends Context.Service<Shop, {
+  readonly reserve: (sku: string) => Effect.Effect<number, NoStock>
+}>()("test/Shop") {}
+class Bank extends Context.Service<Bank, {
+  readonly charge: (amount: number) => Effect.Effect<string, NoMoney>
+}>()("test/Bank") {}
+
+const ctx = null as unknown as Workflow.Ctx
+const reserve = ctx.step("reserve", () => Effect.flatMap(Shop, (shop) => shop.reserve("a")))
+const charge = ctx.step("charge", () => Effect.flatMap(Bank, (bank) => bank.charge(1)))
+const plain = ctx.step("plain", () => true)
+type Reserve = Instruction.Undeclared<NoStock>
+type Charge = Instruction.Undeclared<NoMoney>
+
+describe("a step", () => {
+  it("gives what its Effect succeeds with", () => {
+    expectTypeOf(ctx.step("s", Effect.succeed(1))).toEqualTypeOf<Instruction.Instruction<number>>()
+    expectTypeOf(ctx.step("s", () => Effect.succeed("a")))
+      .toEqualTypeOf<Instruction.Instruction<string>>()
+    // @ts-expect-error not the Effect itself
+    expectTypeOf(ctx.step("s", Effect.succeed(1)))
+      .toEqualTypeOf<Instruction.Instruction<Effect.Effect<number>>>()
+  })
+
+  it("gives what its Promise resolves to, or what it returns", () => {
+    expectTypeOf(ctx.step("s", async () => 1)).toEqualTypeOf<Instruction.Instruction<number>>()
+    expectTypeOf(ctx.step("s", () => ({ a: [1] })))
+      .toEqualTypeOf<Instruction.Instruction<{ a: Array<number> }>>()
+    expectTypeOf(ctx.step("s", () => {})).toEqualTypeOf<Instruction.Instruction<void>>()
+    // @ts-expect-error not the Promise itself
+    expectTypeOf(ctx.step("s", async () => 1))
+      .toEqualTypeOf<Instruction.Instruction<Promise<number>>>()
+  })
+
+  it("is told about itself", () => {
+    ctx.step("s", (step) => {
+      expectTypeOf(step).toEqualTypeOf<Instruction.StepInfo>()
+      expectTypeOf(step.signal).toEqualTypeOf<AbortSignal>()
+      // @ts-expect-error it is told nothing else
+      return step.nothing as number
+    })
+  })
+
+  it("carries the services and the failure of its work", () => {
+    expectTypeOf(reserve).toEqualTypeOf<Instruction.Instruction<number, Reserve, Shop>>()
+    // @ts-expect-error it does not run without its service
+    expectTypeOf(reserve).toEqualTypeOf<Instruction.Instruction<number, Reserve>>()
+  })
+
+  it("carries the services of its retry schedule", () => {
+    const schedule = null as unknown as Schedule.Schedule<number, unknown, never, Bank>
+    expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
+      .toEqualTypeOf<Instruction.Instruction<number, never, Bank>>()
+    expectTypeOf(ctx.step("s", () => 1, { retry: { schedule, times: 3 } }))
+      .toEqualTypeOf<Instruction.Instruction<number, never, Bank>>()
+    // @ts-expect-error it is not forgotten
+    expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
+      .toEqualTypeOf<Instruction.Instruction<number>>()
+  })
+
+  it("does not ask for StepContext, which every step has", () => {
+    const step = ctx.step(
+      "s",
+      () => Effect.map(Instruction.StepContext, ({ idempotencyKey }) => idempotencyKey)
+    )
+    expectTypeOf(step).toEqualTypeOf<Instruction.Instruction<string>>()
+    // @ts-expect-error it is not asked for
+    expectTypeOf(step)
+      .toEqualTypeOf<Instruction.Instruction<string, never, Instruction.StepContext>>()
+  })
+})
+
+describe("all", () => {
+  it("keeps the shape of a record", () => {
+    expectTypeOf(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
+      Instruction.Instruction<
+        { reserve: number; charge: string; plain: boolean },
+        Reserve | Charge,
+        Shop | Bank
+      >
+    >()
+    // @ts-expect-error no failure of a branch is lost
+    expectTypeOf(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
+      Instruction.Instruction<
+        { reserve: number; charge: string; plain: boolean },
+        Reserve,
+        Shop | Bank
+      >
+    >()
+  })
+
+  it("keeps the shape of a tuple", () => {
+    expectTypeOf(ctx.all([reserve, charge, plain])).toEqualTypeOf<
+      Instruction.Instruction<[number, string, boolean], Reserve | Charge, Shop | Bank>
+    >()
+    // @ts-expect-error neither failures nor services of a tuple's branches are lost
+    expectTypeOf(ctx.all([reserve, charge, plain])).toEqualTypeOf<
+      Instruction.Instruction<[number, string, boolean]>
+    >()
+  })
+
+  it("takes branches of a number that is not known", () => {
+    const many = Array.from({ length: 3 }, () => reserve)
+    expectTypeOf(ctx.all(many)).toEqualTypeOf<
+      Instruction.Instruction<Array<number>, Reserve, Shop>
+    >()
+    const named: Record<string, typeof charge> = {}
+    expectTypeOf(ctx.all(named)).toEqualTypeOf<
+      Instruction.Instruction<{ [name: string]: string }, Charge, Bank>
+    >()
+    // @ts-expect-error not a tuple
+    expectTypeOf(ctx.all(many)).toEqualTypeOf<Instruction.Instruction<[number], Reserve, Shop>>()
+  })
+
+  it("looks into generator functions and generator objects", () => {
+    function* part() {
+      const n = yield* reserve
+      return n > 1
+    }
+    expectTypeOf(ctx.all([part, part(), function*() {
+      yield* charge
+      return "x" as const
+    }])).toEqualTypeOf<
+      Instruction.Instruction<[boolean, boolean, "x"], Reserve | Charge, Shop | Bank>
+    >()
+    // @ts-expect-error the failure inside a generator is not lost
+    expectTypeOf(ctx.all([part])).toEqualTypeOf<Instruction.Instruction<[boolean], never, Shop>>()
+  })
+
+  it("gives Results in mode result, and cannot fail", () => {
+    expectTypeOf(ctx.all({ reserve, plain }, { mode: "result" })).toEqualTypeOf<
+      Instruction.Instruction<
+        {
+          reserve: Result.Result<number, Instruction.StepError>
+          plain: Result.Result<boolean, Instruction.StepError>
+        },
+        never,
+        Shop
+      >
+    >()
+    expectTypeOf(ctx.all([reserve], { mode: "result", name: "fan" })).toEqualTypeOf<
+      Instruction.Instruction<[Result.Result<number, Instruction.StepError>], never, Shop>
+    >()
+    // @ts-expect-error a Result is not the value
+    expectTypeOf(ctx.all([reserve], { mode: "result" })).toEqualTypeOf<
+      Instruction.Instruction<[number], never, Shop>
+    >()
+  })
+
+  it("hears a step's declared errors in mode result", () => {
+    const declared = ctx.step("d", () => Effect.flatMap(Shop, (shop) => shop.reserve("a")), {
+      error: NoStock
+    })
+    expectTypeOf(ctx.all([declared], { mode: "result" })).toEqualTypeOf<
+      Instruction.Instruction<
+        [Result.Result<number, NoStock | Instruction.StepError>],
+        never,
+        Shop
+      >
+    >()
+  })
+
+  it("gives nothing with discard, but may fail", () => {
+    expectTypeOf(ctx.all([reserve, plain], { discard: true }))
+      .toEqualTypeOf<Instruction.Instruction<void, Reserve, Shop>>()
+    // @ts-expect-error the values are not kept
+    expectTypeOf(ctx.all([reserve, plain], { discard: true }))
+      .toEqualTypeOf<Instruction.Instruction<[number, boolean], Reserve, Shop>>()
+  })
+
+  it("knows its options", () => {
+    ctx.all([plain], { concurrency: 2, name: "fan" })
+    ctx.all([plain], { concurrency: "unbounded" })
+    // @ts-expect-error there is no such mode
+    ctx.all([plain], { mode: "either" })
+  })
+})
+
+describe("forEach", () => {
+  it("gives an array of what f's branches give", () => {
+    expectTypeOf(ctx.forEach(["a", "b"], (sku, i) => {
+      expectTypeOf(sku).toEqualTypeOf<string>()
+      expectTypeOf(i).toEqualTypeOf<number>()
+      return reserve
+    })).toEqualTypeOf<Instruction.Instruction<Array<number>, Reserve, Shop>>()
+    expectTypeOf(ctx.forEach(new Set([1]), function*(n) {
+      yield* charge
+      return String(n)
+    }, { key: (n) => String(n), concurrency: 2 }))
+      .toEqualTypeOf<Instruction.Instruction<Array<string>, Charge, Bank>>()
+    // @ts-expect-error the failures of f are not lost
+    expectTypeOf(ctx.forEach([1], () => reserve))
+      .toEqualTypeOf<Instruction.Instruction<Array<number>, never, Shop>>()
+  })
+
+  it("gives Results, or nothing", () => {
+    expectTypeOf(ctx.forEach([1], () => reserve, { mode: "result" })).toEqualTypeOf<
+      Instruction.Instruction<Array<Result.Result<number, Instruction.StepError>>, never, Shop>
+    >()
+    expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
+      .toEqualTypeOf<Instruction.Instruction<void, Reserve, Shop>>()
+    // @ts-expect-error the values are not kept
+    expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
+      .toEqualTypeOf<Instruction.Instruction<Array<number>, Reserve, Shop>>()
+  })
+
+  it("gives its key function the item", () => {
+    // @ts-expect-error a key is a string
+    ctx.forEach([1], () => reserve, { key: (n) => n })
+  })
+})
+
+describe("race", () => {
+  it("of a record is told apart by the winner", () => {
+    Workflow.make("w", function*(ctx) {
+      const first = yield* ctx.race({ reserve, charge })
+      expectTypeOf(first).toEqualTypeOf<
+        | { readonly winner: "reserve"; readonly value: number }
+        | { readonly winner: "charge"; readonly value: string }
+      >()
+      if (first.winner === "reserve") expectTypeOf(first.value).toEqualTypeOf<number>()
+      else expectTypeOf(first.value).toEqualTypeOf<string>()
+      // @ts-expect-error before that the value may be either
+      const value: number = first.value
+      return value
+    })
+  })
+
+  it("of an array gives the value", () => {
+    expectTypeOf(ctx.race([reserve, charge])).toEqualTypeOf<
+      Instruction.Instruction<number | string, Reserve | Charge, Shop | Bank>
+    >()
+    // @ts-expect-error the failures of a tuple's branches are not lost
+    expectTypeOf(ctx.race([reserve, charge])).toEqualTypeOf<
+      Instruction.Instruction<number | string, never, Shop | Bank>
+    >()
+  })
+})
+
+describe("any", () => {
+  it("gives the value of one of its branches, and fails like one of them", () => {
+    expectTypeOf(ctx.any([reserve, charge])).toEqualTypeOf<
+      Instruction.Instruction<number | string, Reserve | Charge, Shop | Bank>
+    >()
+    expectTypeOf(ctx.any({ a: reserve, b: plain })).toEqualTypeOf<
+      Instruction.Instruction<number | boolean, Reserve, Shop>
+    >()
+    // @ts-expect-error the value is typed
+    expectTypeOf(ctx.any([reserve, charge])).toEqualTypeOf<
+      Instruction.Instruction<unknown, Reserve | Charge, Shop | Bank>
+    >()
+  })
+})
+
+describe("map", () => {
+  it("changes the value only, piped or not", () => {
+    expectTypeOf(reserve.pipe(Instruction.map(String)))
+      .toEqualTypeOf<Instruction.Instruction<string, Reserve, Shop>>()
+    expectTypeOf(Instruction.map(reserve, (n) => n > 1))
+      .toEqualTypeOf<Instruction.Instruction<boolean, Reserve, Shop>>()
+    // @ts-expect-error the failure stays
+    expectTypeOf(reserve.pipe(Instruction.map(String)))
+      .toEqualTypeOf<Instruction.Instruction<string, never, Shop>>()
+  })
+})
+
+describe("a workflow", () => {
+  it("needs what the steps of its body, its branches and its helpers need, and Storage", () => {
+    function* helper(_ctx: Workflow.Ctx): Workflow.Body<string, Charge, Bank> {
+      return yield* charge
+    }
+    const one = Workflow.make("w", function*() {
+      return yield* reserve
+    })
+    const branches = Workflow.make("w", function*(ctx) {
+      yield* ctx.all([function*() {
+        return yield* reserve
+      }])
+      return yield* helper(ctx)
+    })
+    expectTypeOf(one.start()).toEqualTypeOf<
+      Effect.Effect<
+        Workflow.Result<number, Instruction.StepError>,
+        Workflow.EngineError,
+        Storage.Storage | Shop
+      >
+    >()
+    expectTypeOf<Effect.Services<ReturnType<typeof branches.start>>>()
+      .toEqualTypeOf<Storage.Storage | Shop | Bank>()
+    expectTypeOf<Effect.Services<ReturnType<typeof branches.execute>>>()
+      .toEqualTypeOf<Storage.Storage | Shop | Bank>()
+    expectTypeOf<Effect.Services<ReturnType<typeof branches.resume>>>()
+      .toEqualTypeOf<Storage.Storage | Shop | Bank>()
+    expectTypeOf<Effect.Services<ReturnType<typeof branches.cancel>>>()
+      .toEqualTypeOf<Storage.Storage | Shop | Bank>()
+    // @ts-expect-error a helper's services are not lost
+    expectTypeOf<Effect.Services<ReturnType<typeof branches.start>>>()
+      .toEqualTypeOf<Storage.Storage | Shop>()
+  })
+
+  it("infers through a helper without an annotation", () => {
+    function* helper(ctx: Workflow.Ctx) {
+      const [n] = yield* ctx.all([reserve])
+      return { n }
+    }
+    const workflow = Workflow.make("w", function*(ctx) {
+      return (yield* helper(ctx)).n
+    })
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<number>()
+    expectTypeOf<Effect.Services<ReturnType<typeof workflow.execute>>>()
+      .toEqualTypeOf<Storage.Storage | Shop>()
+    // @ts-expect-error the value has its type
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<string>()
+  })
+
+  it("gives a helper the events it asks for, and refuses one that asks for others", () => {
+    function* approval(
+      ctx: Workflow.Ctx<{ readonly approve: typeof Schema.Boolean }>
+    ): Workflow.Body<boolean> {
+      return yield* ctx.suspend("approve")
+    }
+    const workflow = Workflow.make(
+      "w",
+      { events: { approve: Schema.Boolean, go: Schema.String } },
+      function*(ctx) {
+        return yield* approval(ctx)
+      }
+    )
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<boolean>()
+    Workflow.make("w", { events: { go: Schema.String } }, function*(ctx) {
+      // @ts-expect-error this workflow has no such event
+      return yield* approval(ctx)
+    })
+  })
+
+  it("knows whether the body's result is a union", () => {
+    const workflow = Workflow.make("w", function*(ctx, n: number) {
+      if (n > 1) return "large" as const
+      const done = yield* ctx.step("s", () => true)
+      return { done }
+    })
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>()
+      .toEqualTypeOf<"large" | { done: boolean }>()
+    // @ts-expect-error both
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<"large">()
+  })
+})
