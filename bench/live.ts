@@ -102,8 +102,8 @@ const stepkitPerStep = async (n: number): Promise<number> => {
 // ---------------------------------------------------------------------------------------------------
 
 const of = await apart(import.meta.filename, {
-  functions: perStep(Storage.layerMemory, functions.execute),
-  effects: perStep(Storage.layerMemory, effects.execute),
+  functions: perStep(Storage.layerMemory, (n) => functions.execute(n)),
+  effects: perStep(Storage.layerMemory, (n) => effects.execute(n)),
   peer: perStep(peerLayer, peerRun),
   peerUntraced: perStep(peerLayer, (n, serial) => Effect.withTracerEnabled(peerRun(n, serial), false)),
   stepkit: stepkitPerStep

@@ -5,8 +5,6 @@
 import { fork } from "node:child_process"
 import { once } from "node:events"
 import { availableParallelism, cpus } from "node:os"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 
 /** One row. Where there is a target, `ratio` is what it is about; other rows are there to be read. */
 export interface Figure {
@@ -20,10 +18,10 @@ export interface Figure {
 /** Takes one sample: milliseconds for one unit of its work. */
 export type Contender = () => number | Promise<number>
 
-setFlagsFromString("--expose-gc")
-const collectGarbage: () => void = runInNewContext("gc")
-
-/** Samples all contenders in turn, A B A B, each on a clean heap. The `warmUp` rounds do not count. */
+/**
+ * Samples all contenders in turn, A B A B. The `warmUp` rounds do not count. No collection is forced
+ * in between: one that finds nothing alive also drops the code that was compiled for what died.
+ */
 export const interleave = async <K extends string>(
   contenders: Readonly<Record<K, Contender>>,
   { rounds, warmUp }: { readonly rounds: number; readonly warmUp: number }
@@ -35,7 +33,6 @@ export const interleave = async <K extends string>(
   >
   for (let round = -warmUp; round < rounds; round++) {
     for (const name of names) {
-      collectGarbage()
       const sample = await contenders[name]()
       if (round >= 0) samples[name].push(sample)
     }
@@ -59,7 +56,6 @@ export const apart = async <K extends string, A>(
     process.on("disconnect", () => process.exit())
     for (;;) {
       const [of] = await once(process, "message")
-      collectGarbage()
       process.send?.(await contenders[name](of as A))
     }
   }

@@ -91,7 +91,11 @@ export interface Undeclared<out E> {
 export type Heard<E> = StepError | (E extends Undeclared<infer _> ? never : E)
 
 /** A body, or a part of one: what a generator function that yields instructions returns. */
-export type Part<A, E = never, R = never> = Generator<Instruction<any, E, R>, A, any>
+export type Part<A, E = never, R = never> = Generator<
+  Instruction<any, E, R>,
+  A,
+  WriteYieldWithAStar
+>
 
 /** What a combinator runs: an instruction, a generator function, or a generator object. */
 export type Branch<A = any, E = any, R = any> =
@@ -297,11 +301,14 @@ type StepServices<W, O> =
   | CodecServices<O, "error">
   | RetryServices<O>
 
+/** Work that gives an `A`. */
+type WorkFor<A> =
+  | Effect.Effect<A, any, any>
+  | ((step: StepInfo) => Effect.Effect<A, any, any> | PromiseLike<A> | A)
+
 /** `unknown` when all is well, else a type whose only property is the advice. */
 type Checked<W, O> =
-  & (O extends { readonly schema: infer S extends Schema.Top }
-    ? [Out<W>] extends [S["Type"]] ? unknown
-    : { readonly "What this step returns is not what its { schema } encodes": S["Type"] }
+  & (O extends { readonly schema: infer S extends Schema.Top } ? WorkFor<S["Type"]>
     : [Unsafe<Out<W>>] extends [never] ? unknown
     : {
       readonly [
@@ -389,6 +396,7 @@ export interface FanOptions {
 }
 
 type Branches = Readonly<Record<string, Branch>> | ReadonlyArray<Branch>
+type OneIn<T> = T extends ReadonlyArray<infer B> ? B : T[keyof T]
 type OneOf<B, O> = O extends { readonly mode: "result" }
   ? Result.Result<BranchValue<B>, Heard<BranchError<B>>>
   : BranchValue<B>
@@ -427,7 +435,7 @@ const fan = (
 export const all = <const T extends Branches, const O extends FanOptions = {}>(
   branches: T,
   options?: O
-): Instruction<AllValue<T, O>, FanError<T[keyof T], O>, BranchServices<T[keyof T]>> =>
+): Instruction<AllValue<T, O>, FanError<OneIn<T>, O>, BranchServices<OneIn<T>>> =>
   fan("all", entries(branches), !Array.isArray(branches), options, "all")
 
 /**
@@ -469,8 +477,8 @@ export const race = <const T extends Branches>(
 ): Instruction<
   T extends ReadonlyArray<unknown> ? BranchValue<T[number]>
     : { [K in keyof T]: { readonly winner: K; readonly value: BranchValue<T[K]> } }[keyof T],
-  BranchError<T[keyof T]>,
-  BranchServices<T[keyof T]>
+  BranchError<OneIn<T>>,
+  BranchServices<OneIn<T>>
 > => fan("race", entries(branches), !Array.isArray(branches), options, "race")
 
 /**
@@ -480,7 +488,7 @@ export const race = <const T extends Branches>(
 export const any = <const T extends Branches>(
   branches: T,
   options?: Pick<FanOptions, "name">
-): Instruction<BranchValue<T[keyof T]>, BranchError<T[keyof T]>, BranchServices<T[keyof T]>> =>
+): Instruction<BranchValue<OneIn<T>>, BranchError<OneIn<T>>, BranchServices<OneIn<T>>> =>
   fan("any", entries(branches), !Array.isArray(branches), options, "any")
 
 /** Logs once, when the body first gets here, through Effect's logger. `fields` become annotations. */
@@ -573,6 +581,11 @@ export {
   catch_ as catch
 }
 
+/** Whoever handles `StepFailed` handles every failure that is not declared. */
+type Unhandled<E, Tag> = Exclude<
+  E,
+  { readonly _tag: Tag } | ("StepFailed" extends Tag ? Undeclared<unknown> : never)
+>
 type Tags<E> = Extract<Heard<E>, { readonly _tag: string }>["_tag"]
 type Tagged<E, Tag> = Extract<Heard<E>, { readonly _tag: Tag }>
 
@@ -585,7 +598,7 @@ export const catchTag: {
     self: Instruction<A, E, R>
   ) => Instruction<
     A | BranchValue<B>,
-    Exclude<E, { readonly _tag: Tag }> | BranchError<B>,
+    Unhandled<E, Tag> | BranchError<B>,
     R | BranchServices<B>
   >
   <A, E, R, const Tag extends Tags<E>, B extends Branch>(
@@ -594,7 +607,7 @@ export const catchTag: {
     f: (error: Tagged<E, Tag>) => B
   ): Instruction<
     A | BranchValue<B>,
-    Exclude<E, { readonly _tag: Tag }> | BranchError<B>,
+    Unhandled<E, Tag> | BranchError<B>,
     R | BranchServices<B>
   >
 } = dual(

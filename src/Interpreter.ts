@@ -83,7 +83,9 @@ export const drive = (
     yield* RunId.check(runId)
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
-    if (begin === undefined && !(yield* storage.exists(runId))) return yield* new RunNotFound({ runId })
+    if (begin === undefined && !(yield* storage.exists(runId))) {
+      return yield* new RunNotFound({ runId })
+    }
     for (;;) {
       const claim = yield* storage.acquire(runId)
       if (claim._tag === "Held") {
@@ -267,9 +269,7 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
       const machine = Replay.machine(program, input, { timestamp }, {
         runId,
         // Nobody has seen the first slice's logs when nothing but starts stand in the journal.
-        live: entries.every((entry) =>
-          entry.type === "start"
-        ),
+        live: entries.every((entry) => entry.type === "start"),
         services
       })
       return { machine, at: Replay.feed(machine, entries) }

@@ -354,7 +354,12 @@ export const tree = (all: ReadonlyArray<Item>): ReadonlyArray<Node> => {
       parent = child(parent, id, { label: `[${key}]`, isBranch: true })
     })
     // No id of a combinator or a branch begins like this.
-    parent.children.set(`/${parts.at(-1)}`, { label: name, isBranch: false, item, children: new Map() })
+    parent.children.set(`/${parts.at(-1)}`, {
+      label: name,
+      isBranch: false,
+      item,
+      children: new Map()
+    })
   }
   return finished(root)
 }

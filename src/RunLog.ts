@@ -232,7 +232,9 @@ const makeTree = (colors: boolean): Style => {
     out.push(join(`${"  ".repeat(path.length)}${marked(mark)} ${branch}${name}`, text))
   }
   const replayed = (out: Array<string>, runId: string, entries: ReadonlyArray<Recorded>) => {
-    const done = Outline.items(entries).filter(({ state }) => state === "done" || state === "failed")
+    const done = Outline.items(entries).filter(({ state }) =>
+      state === "done" || state === "failed"
+    )
     const more = done.length - namedOutcomes
     if (more > 0) out.push(`  ${marked("↻")} ${more} more`)
     for (const item of more > 0 ? done.slice(more) : done) {

@@ -125,7 +125,10 @@ const post = (runId: string, posted: (at: Pick<Posted, "incarnation" | "timestam
     const storage = yield* Storage
     const now = Status.of(runId, journal.entries)
     const millis = yield* Clock.currentTimeMillis
-    const item = posted({ incarnation: journal.head.incarnation, timestamp: new Date(millis).toISOString() })
+    const item = posted({
+      incarnation: journal.head.incarnation,
+      timestamp: new Date(millis).toISOString()
+    })
     // A repeat of what was journaled already is no news, whatever became of the run.
     if (journal.entries.some((entry) => "eventId" in entry && entry.eventId === item.eventId)) {
       return

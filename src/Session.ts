@@ -442,7 +442,15 @@ class Session {
     for (const { acknowledged } of this.intents.splice(0)) acknowledged()
     if (this.observers.length === 0) return undefined
     const events: Array<RunEvent> = entries.map((stamped) => ({ type: "entry", runId, ...stamped }))
-    if (isFirst) events.unshift({ type: "session", runId, workflow: program.name, session: stamp.session, replayed })
+    if (isFirst) {
+      events.unshift({
+        type: "session",
+        runId,
+        workflow: program.name,
+        session: stamp.session,
+        replayed
+      })
+    }
     return this.tell(events)
   }
 

@@ -167,10 +167,13 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
       return succeedTrue
     }
     // A conflict says that the journal moved, not who moved it: an append without an answer may have.
-    const settle = Effect.flatMap(read(runId), ({ journal, version }) =>
-      journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
-        ? acknowledged(version)
-        : Effect.succeed(false))
+    const settle = Effect.flatMap(
+      read(runId),
+      ({ journal, version }) =>
+        journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
+          ? acknowledged(version)
+          : Effect.succeed(false)
+    )
     const attempt = Effect.suspend(() => writer.append(version, sealed.lines, row))
     const onFailure = (
       error: StorageError | Moved
@@ -183,7 +186,9 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
           Effect.catchTag("Moved", () => settle)
         )
         : Effect.fail(error)
-    return Effect.uninterruptible(Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged }))
+    return Effect.uninterruptible(
+      Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged })
+    )
   }
   return { head: () => head, version: () => version, append }
 }

@@ -180,10 +180,15 @@ export interface Contract<in out I, out A, out E, in out Ev extends Events, out 
   readonly join: (runId: string) => Effect.Effect<A, E | NoOutput | LookError, Storage | R>
 }
 
-/** A workflow with its body: it can be driven. */
-export interface Workflow<in out I, out A, out E, in out Ev extends Events, out R = never>
-  extends Contract<I, A, E, Ev, R>
-{
+/** A workflow with its body: it can be driven. `R` is what its steps need, `C` what its schemas need. */
+export interface Workflow<
+  in out I,
+  out A,
+  out E,
+  in out Ev extends Events,
+  out R = never,
+  out C = never
+> extends Contract<I, A, E, Ev, C> {
   /**
    * Drives a run until it ends or only waits. A known run with the same input is attached to: its end,
    * its suspension, or on with it.
@@ -214,68 +219,66 @@ export interface Workflow<in out I, out A, out E, in out Ev extends Events, out 
 // what `make` infers from a body
 
 type AnyInstruction = Instruction.Instruction<any, any, any>
-type AnyBody<O> = (
+/** A body that is given `I`, yields `Y` and returns `A`. */
+type BodyOf<O, I, Y, A> = (
   ctx: Ctx<EventsIn<O>>,
-  input: TypeIn<O, "input", any>
-) => Generator<AnyInstruction, TypeIn<O, "output", any>, Instruction.WriteYieldWithAStar>
+  input: I
+) => Generator<Y, A, Instruction.WriteYieldWithAStar>
+
 type Yielded<B> = B extends (...args: any) => Generator<infer Y, infer _A, infer _N> ? Y : never
 type Returned<B> = B extends (...args: any) => Generator<infer _Y, infer A, infer _N> ? A : never
+type InputOf<O, B> = TypeIn<
+  O,
+  "input",
+  B extends (ctx: any, ...rest: infer Rest) => unknown ? Rest extends [infer I, ...any] ? I : void
+    : void
+>
+
 type Declared<E> = E extends Instruction.Undeclared<infer _> ? never : E
-
-type InputOf<O, B> = SchemaIn<O, "input"> extends Schema.Top ? SchemaIn<O, "input">["Type"]
-  : B extends (ctx: any) => unknown
-    ? B extends (ctx: any, input: infer I) => unknown ? unknown extends I ? void : I : void
-  : B extends (ctx: any, input: infer I) => unknown ? I
-  : void
-type OutputOf<O, B> = TypeIn<O, "output", Returned<B>>
-type FailureOf<O, B> =
+type FailureOf<O, Y> =
   | Instruction.StepError
-  | TypeIn<O, "error", Declared<Instruction.ErrorOf<Yielded<B>>>>
+  | TypeIn<O, "error", Declared<Instruction.ErrorOf<Y>>>
 
-type Uncovered<E, Covered> = E extends Instruction.Undeclared<infer X>
-  ? X extends Covered ? never : X
+type IsAny<T> = 0 extends 1 & T ? true : false
+type Uncovered<E, Covered> = IsAny<E> extends true ? never
+  : E extends Instruction.Undeclared<infer X> ? X extends Covered ? never : X
   : E extends Covered | Instruction.StepError ? never
   : E
 type TagOf<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an error"
 
+type CheckedErrors<O, Y> = SchemaIn<O, "error"> extends Schema.Top
+  ? [Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>] extends [never] ? unknown
+  : {
+    readonly [
+      K in `This body can fail with ${TagOf<
+        Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>
+      >}, which the workflow's error schema does not cover: add it there, give the step its own { error }, or handle it with Instruction.result, catch or catchTag`
+    ]: never
+  }
+  : unknown
+type CheckedOutput<O, A> = SchemaIn<O, "output"> extends Schema.Top ? unknown
+  : [Unsafe<A>] extends [never] ? unknown
+  : {
+    readonly [
+      K in `This workflow returns ${Unsafe<A>}, which JSON cannot hold: give it { output }`
+    ]: never
+  }
+type CheckedInput<O, I> = SchemaIn<O, "input"> extends Schema.Top ? unknown
+  : [Unsafe<I>] extends [never] ? unknown
+  : {
+    readonly [K in `This workflow takes ${Unsafe<I>}, which JSON cannot hold: give it { input }`]:
+      never
+  }
 /** `unknown` when all is well, else a type whose only property is the advice. */
-type Checked<O, B> =
-  & (SchemaIn<O, "error"> extends Schema.Top
-    ? [Uncovered<Instruction.ErrorOf<Yielded<B>>, SchemaIn<O, "error">["Type"]>] extends [never]
-      ? unknown
-    : {
-      readonly [
-        K in `This body can fail with ${TagOf<
-          Uncovered<Instruction.ErrorOf<Yielded<B>>, SchemaIn<O, "error">["Type"]>
-        >}, which the workflow's error schema does not cover: add it there, give the step its own { error }, or handle it with Instruction.result, catch or catchTag`
-      ]: never
-    }
-    : unknown)
-  & (SchemaIn<O, "output"> extends Schema.Top ? unknown
-    : [Unsafe<Returned<B>>] extends [never] ? unknown
-    : {
-      readonly [
-        K in `This workflow returns ${Unsafe<
-          Returned<B>
-        >}, which JSON cannot hold: give it { output }`
-      ]: never
-    })
-  & (SchemaIn<O, "input"> extends Schema.Top ? unknown
-    : [Unsafe<InputOf<O, B>>] extends [never] ? unknown
-    : {
-      readonly [
-        K in `This workflow takes ${Unsafe<
-          InputOf<O, B>
-        >}, which JSON cannot hold: give it { input }`
-      ]: never
-    })
+type Checked<O, I, Y, A> = CheckedErrors<O, Y> & CheckedOutput<O, A> & CheckedInput<O, I>
 
-type Made<O, B> = Workflow<
-  InputOf<O, B>,
-  OutputOf<O, B>,
-  FailureOf<O, B>,
+type Made<O, I, Y, A> = Workflow<
+  I,
+  TypeIn<O, "output", A>,
+  FailureOf<O, Y>,
   EventsIn<O>,
-  Instruction.ServicesOf<Yielded<B>> | ContractServices<O>
+  Instruction.ServicesOf<Y> | ContractServices<O>,
+  ContractServices<O>
 >
 
 /** A contract that still wants its body. */
@@ -289,7 +292,11 @@ export interface Definition<O extends Options> extends
   >
 {
   /** The workflow with this body. */
-  readonly make: <B extends AnyBody<O>>(body: B & Checked<O, B>) => Made<O, B>
+  readonly make: <
+    B extends BodyOf<O, TypeIn<O, "input", any>, AnyInstruction, TypeIn<O, "output", any>>
+  >(
+    body: B & Checked<O, InputOf<O, B>, Yielded<B>, Returned<B>>
+  ) => Made<O, InputOf<O, B>, Yielded<B>, Returned<B>>
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -335,12 +342,25 @@ export const define = <const O extends Options>(name: string, options: O): Defin
  * ```
  */
 export const make: {
-  <B extends AnyBody<{}>>(name: string, body: B & Checked<{}, B>): Made<{}, B>
-  <const O extends Options, B extends AnyBody<O>>(
+  <
+    O extends Options = {},
+    Y extends AnyInstruction = never,
+    A extends TypeIn<O, "output", any> = TypeIn<O, "output", any>,
+    I extends TypeIn<O, "input", any> = TypeIn<O, "input", void>
+  >(
+    name: string & Checked<O, I, Y, A>,
+    body: BodyOf<O, I, Y, A>
+  ): Made<O, I, Y, A>
+  <
+    const O extends Options,
+    Y extends AnyInstruction = never,
+    A extends TypeIn<O, "output", any> = TypeIn<O, "output", any>,
+    I extends TypeIn<O, "input", any> = TypeIn<O, "input", void>
+  >(
     name: string,
-    options: O,
-    body: B & Checked<O, B>
-  ): Made<O, B>
+    options: O & Checked<O, I, Y, A>,
+    body: BodyOf<O, I, Y, A>
+  ): Made<O, I, Y, A>
 } = (name: string, ...rest: ReadonlyArray<unknown>): any => {
   const [options, body] = rest.length === 1 ? [{}, rest[0]] : rest
   return makeWorkflow(makeContract(name, options as Options), options as Options, body)

@@ -3,9 +3,9 @@
  */
 export * as Instruction from "./Instruction.ts"
 export * as Journal from "./Journal.ts"
-export * as LocalStorage from "./storage/LocalStorage.ts"
 export * as Replay from "./Replay.ts"
 export { createRunId } from "./RunId.ts"
 export * as Runs from "./Runs.ts"
 export * as Storage from "./Storage.ts"
+export * as LocalStorage from "./storage/LocalStorage.ts"
 export * as Workflow from "./Workflow.ts"

@@ -2,11 +2,13 @@
  * Strict JSON and the checksum: what is accepted comes back as it was, what JSON would lose or change is
  * refused with its path, and both agree with the platform's own `JSON` and `node:zlib`.
  */
+import { Context } from "effect"
 import fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
 import vm from "node:vm"
 import zlib from "node:zlib"
 import { describe, expect, it } from "vitest"
+import * as Codec from "../src/Codec.ts"
 import { crc32, crc32Hex } from "../src/internal/crc32.ts"
 import { type Copied, copy, equals } from "../src/internal/json.ts"
 import { runs } from "./support/amount.ts"
@@ -57,6 +59,9 @@ const text = fc.oneof(awkwardText, fc.string({ unit: "binary", maxLength: 12 }))
 const surrogates = fc.array(fc.integer({ min: 0xd7f0, max: 0xe010 }), { maxLength: 6 }).map((
   units
 ) => String.fromCharCode(...units))
+// Not a lone backslash: after `{"a":1,"\\\\":1}` the JSON.parse of V8 13.6 (Node 24) reads the key of
+// `{"a":1,"\\n":1}` as a backslash, so there is nothing to compare with.
+const key = fc.oneof(text, surrogates).filter((key) => key !== "\\")
 const number = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => Object.is(n, -0) ? 0 : n),
   fc.integer(),
@@ -94,7 +99,7 @@ const { value: plain } = fc.letrec<Shapes>((tie) => ({
   object: fc.tuple(
     fc.array(
       fc.tuple(
-        fc.oneof(text, surrogates),
+        key,
         // A property that is undefined is no property.
         fc.oneof({ weight: 6, arbitrary: tie("value") }, {
           weight: 1,
@@ -382,8 +387,7 @@ describe("refused", () => {
 describe("weight", () => {
   const holds = (value: unknown) => {
     const { value: copied, weight } = accepted(value)
-    const what = JSON.stringify(value).slice(0, 100)
-    expect(weight * 8, what).toBeGreaterThanOrEqual(bytes(copied))
+    expect(weight * 8).toBeGreaterThanOrEqual(bytes(copied))
   }
 
   it("is at least an eighth of the bytes of the JSON", () => {
@@ -405,6 +409,16 @@ describe("weight", () => {
         ])
       )
     )
+  })
+
+  it("lets no value over the limit pass unmeasured", () => {
+    const value = Array.from({ length: 43_500 }, () => -2.2250738585072014e-308)
+    const limit = 1024 * 1024
+    expect(bytes(value)).toBeGreaterThan(limit)
+    expect(Codec.strict.encode(value, Context.empty())).toStrictEqual({
+      ok: false,
+      refused: { _tag: "Size", bytes: bytes(value), limit }
+    })
   })
 
   it("is so for a lone value", () => {
@@ -466,7 +480,11 @@ describe("equals", () => {
       Array.isArray(value)
         ? { list: value.map(tagged) }
         : typeof value === "object" && value !== null
-        ? { fields: Object.entries(value).map(([k, v]) => [k, tagged(v)]).sort() }
+        ? {
+          fields: Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map((
+            [k, v]
+          ) => [k, tagged(v)])
+        }
         : value
     fc.assert(
       fc.property(small, small, (a, b) => {
@@ -520,12 +538,12 @@ describe("the checksum", () => {
   })
 
   it("is right for every single unit of UTF-16 and its neighbours", () => {
+    const wrong: Array<string> = []
     for (let unit = 0; unit < 0x10000; unit += 7) {
       const around = `a${String.fromCharCode(unit)}\udc00z`
-      if (crc32(around) !== zlib.crc32(Buffer.from(around))) {
-        expect.fail(`differs at U+${unit.toString(16)}`)
-      }
+      if (crc32(around) !== zlib.crc32(Buffer.from(around))) wrong.push(unit.toString(16))
     }
+    expect(wrong).toStrictEqual([])
     expect(crc32("123456789")).toBe(0xcbf43926)
   })
 })

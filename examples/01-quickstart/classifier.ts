@@ -4,7 +4,7 @@
  * The workflow only knows the service, so the choice between keywords and a model is made in `main.ts`.
  */
 import { Context, Effect, Layer, Schema } from "effect"
-// The module itself: the barrel `effect/ai` loads ten times as much, and a resumed run wants to be quick.
+// The module alone: the barrel `effect/ai` loads chats, tools and agents too.
 import * as LanguageModel from "effect/ai/LanguageModel"
 
 export const Ticket = Schema.Struct({

@@ -1,4 +1,4 @@
-/** `reprise list`: the runs of a storage, one a line, with those that cannot be read at the end. */
+/** `reprise list`: the runs of a storage, one a line, then those that cannot be read. */
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -10,7 +10,7 @@ import type { Page } from "../Driver.ts"
 import * as Outline from "../Outline.ts"
 import * as Runs from "../Runs.ts"
 import * as Status from "../Status.ts"
-import { defaultStorage, root } from "./root.ts"
+import { root } from "./root.ts"
 
 const Limit = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1)))
 
@@ -32,7 +32,10 @@ export const list = Command.make("list", {
     Flag.withDescription("Goes on behind the page that named this"),
     Flag.optional
   ),
-  json: Flag.Boolean("json").pipe(Flag.withDescription("One JSON object a line"))
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("One JSON object a line"),
+    Flag.withDefault(false)
+  )
 }, (flags) =>
   Effect.gen(function*() {
     const { storage } = yield* root
@@ -46,8 +49,7 @@ export const list = Command.make("list", {
     if (lines.length > 0) yield* Console.log(lines.join("\n"))
     // Not among the data: on a terminal it is seen, and a pipe gets runs alone.
     if (page.cursor !== undefined) {
-      const where = storage === defaultStorage ? "" : ` --storage ${shellWord(storage)}`
-      yield* Console.error(`More runs: reprise list${where} --after ${shellWord(page.cursor)}`)
+      yield* Console.error(`More runs: the same with --after ${shellWord(page.cursor)}`)
     } else if (lines.length === 0 && !flags.json) {
       const some = Option.isSome(flags.status) || Option.isSome(flags.workflow)
         || Option.isSome(flags.after)
@@ -79,7 +81,7 @@ const table = ({ runs, unreadable }: Page): Array<string> => {
     Outline.cut(Outline.plain(run.workflow), 40),
     run.status,
     waitsFor(run),
-    run.updatedAt.replace(/\.\d+Z$/, "Z"),
+    Outline.plain(run.updatedAt).replace(/\.\d+Z$/, "Z"),
     run.steps.failed === 0
       ? `${run.steps.done}`
       : `${run.steps.done} (${run.steps.failed} failed)`

@@ -2,14 +2,12 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 
-export const defaultStorage = "file:.reprise"
-
 export const root = Command.make("reprise").pipe(
   Command.withSharedFlags({
     storage: Flag.String("storage").pipe(
       Flag.withDescription("Where the journals are, as file:DIR"),
       Flag.withMetavar("file:DIR"),
-      Flag.withDefault(defaultStorage)
+      Flag.withDefault("file:.reprise")
     )
   }),
   Command.withDescription("Looks at durable workflow runs, from their journals alone")

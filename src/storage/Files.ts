@@ -33,11 +33,13 @@ const code = (error: PlatformError): string => {
 }
 
 /** The storage's error for a failed file operation. */
-export const toStorageError = (doing: string) => (error: PlatformError | StorageError): StorageError => {
-  if (error._tag === "StorageError") return error
-  const reason = reasons[code(error)] ?? (error.reason._tag === "PermissionDenied" ? "Denied" : "Unknown")
-  return new StorageError({ reason, doing, cause: error })
-}
+export const toStorageError =
+  (doing: string) => (error: PlatformError | StorageError): StorageError => {
+    if (error._tag === "StorageError") return error
+    const reason = reasons[code(error)]
+      ?? (error.reason._tag === "PermissionDenied" ? "Denied" : "Unknown")
+    return new StorageError({ reason, doing, cause: error })
+  }
 
 const isNotFound = (error: PlatformError) => error.reason._tag === "NotFound"
 
@@ -72,16 +74,24 @@ export interface Files {
   readonly read: (
     name: string,
     from?: number
-  ) => Effect.Effect<{ readonly bytes: Uint8Array; readonly from: number; readonly file: string } | undefined, PlatformError>
+  ) => Effect.Effect<
+    { readonly bytes: Uint8Array; readonly from: number; readonly file: string } | undefined,
+    PlatformError
+  >
   readonly identify: (name: string) => Effect.Effect<Identity | undefined, PlatformError>
   /** Opens for appending; `create` makes the file and fails when it exists. */
-  readonly open: (name: string, create: boolean) => Effect.Effect<Appender, PlatformError, Scope.Scope>
+  readonly open: (
+    name: string,
+    create: boolean
+  ) => Effect.Effect<Appender, PlatformError, Scope.Scope>
   readonly names: Effect.Effect<ReadonlyArray<string>, PlatformError>
   readonly remove: (name: string) => Effect.Effect<void, PlatformError>
 }
 
 /** File operations in one directory. */
-export const make = (directory: string): Effect.Effect<Files, never, FileSystem.FileSystem | Path.Path> =>
+export const make = (
+  directory: string
+): Effect.Effect<Files, never, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const paths = yield* Path.Path
@@ -97,9 +107,16 @@ export const make = (directory: string): Effect.Effect<Files, never, FileSystem.
 
     const check = (info: FileSystem.File.Info): Effect.Effect<void, StorageError> =>
       info.type !== "Directory"
-        ? Effect.fail(refused(`use ${root} for journals`, `it is a ${info.type}, not a directory of its own`))
+        ? Effect.fail(
+          refused(`use ${root} for journals`, `it is a ${info.type}, not a directory of its own`)
+        )
         : isPosix && (info.mode & 0o022) !== 0
-        ? Effect.fail(refused(`use ${root} for journals`, `others may write to it (mode ${(info.mode & 0o777).toString(8)}); chmod 700 it`))
+        ? Effect.fail(
+          refused(
+            `use ${root} for journals`,
+            `others may write to it (mode ${(info.mode & 0o777).toString(8)}); chmod 700 it`
+          )
+        )
         : Effect.void
 
     const create: Effect.Effect<void, PlatformError | StorageError> = Effect.gen(function*() {
@@ -107,7 +124,9 @@ export const make = (directory: string): Effect.Effect<Files, never, FileSystem.
       yield* sync(paths.dirname(root))
     })
 
-    const orMissing = <A>(effect: Effect.Effect<A, PlatformError>): Effect.Effect<A | undefined, PlatformError> =>
+    const orMissing = <A>(
+      effect: Effect.Effect<A, PlatformError>
+    ): Effect.Effect<A | undefined, PlatformError> =>
       Effect.catch(effect, (error) => isNotFound(error) ? Effect.undefined : Effect.fail(error))
 
     let prepared = false
@@ -154,7 +173,6 @@ export const make = (directory: string): Effect.Effect<Files, never, FileSystem.
       remove: (name) => fs.remove(path(name), { force: true })
     }
   })
-
 
 const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
   if (chunks.length === 1) return chunks[0]!

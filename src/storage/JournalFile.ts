@@ -13,7 +13,14 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { type DriverWriter, Moved, StorageError } from "../Driver.ts"
 import * as Journal from "../Journal.ts"
-import { type Appender, decode, encode, type Files, type Identity, toStorageError } from "./Files.ts"
+import {
+  type Appender,
+  decode,
+  encode,
+  type Files,
+  type Identity,
+  toStorageError
+} from "./Files.ts"
 
 /** How often lines that a short write lost are written anew before the disk counts as full. */
 const tries = 3
@@ -30,7 +37,11 @@ const sumOf = (line: string): string => line.slice(-10, -2)
 const prevOf = (line: string): string => line.slice(line.lastIndexOf(`,"prev":"`) + 9, -28)
 
 /** The writer of the journal `name`; its file is open from the first append to the end of the scope. */
-export const writer = (files: Files, runId: string, name: string): Effect.Effect<DriverWriter, never, Scope.Scope> =>
+export const writer = (
+  files: Files,
+  runId: string,
+  name: string
+): Effect.Effect<DriverWriter, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope): DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = Effect.fail(new Moved({ runId }))
@@ -47,7 +58,9 @@ export const writer = (files: Files, runId: string, name: string): Effect.Effect
     const opened = (at: string) =>
       Effect.gen(function*() {
         if (open !== undefined) return open
-        if (at !== "" && !at.startsWith(`${(yield* files.identify(name))?.file}:`)) return yield* moved
+        if (
+          at !== "" && !at.startsWith(`${(yield* files.identify(name))?.file}:`)
+        ) return yield* moved
         const { appender, identity } = at === "" ? yield* create : yield* existing
         if (at !== "" && !at.startsWith(`${identity.file}:`)) return yield* moved
         return open = { appender, file: identity.file }
@@ -75,17 +88,26 @@ export const writer = (files: Files, runId: string, name: string): Effect.Effect
     ): Effect.Effect<string, PlatformError | StorageError | Moved> => {
       const bytes = encode(Journal.write(lines))
       const expected = (at === "" ? 0 : Number(at.slice(at.lastIndexOf(":") + 1))) + bytes.length
-      return Effect.flatMap(appender.write(bytes), (taken) =>
-        Effect.flatMap(syncAndIdentify(appender), (now) =>
-          now?.file === file && taken === bytes.length && now.size === expected
-            ? Effect.succeed(version(now))
-            : readBack(file, lines, left)))
+      return Effect.flatMap(
+        appender.write(bytes),
+        (taken) =>
+          Effect.flatMap(
+            syncAndIdentify(appender),
+            (now) =>
+              now?.file === file && taken === bytes.length && now.size === expected
+                ? Effect.succeed(version(now))
+                : readBack(file, lines, left)
+          )
+      )
     }
 
     /** The check overlaps the sync; both must be over before anything is acknowledged. */
     const syncAndIdentify = (appender: Appender) =>
-      Effect.flatMap(Effect.forkChild(appender.sync, { startImmediately: true }), (syncing) =>
-        Effect.flatMap(files.identify(name), (now) => Effect.as(Fiber.join(syncing), now)))
+      Effect.flatMap(
+        Effect.forkChild(appender.sync, { startImmediately: true }),
+        (syncing) =>
+          Effect.flatMap(files.identify(name), (now) => Effect.as(Fiber.join(syncing), now))
+      )
 
     /** Looks which of `lines` count, and writes anew what a short write lost. */
     const readBack = (file: string, lines: ReadonlyArray<string>, left: number) =>
@@ -102,7 +124,11 @@ export const writer = (files: Files, runId: string, name: string): Effect.Effect
         if (missing.length === 0) return now
         if (prevOf(missing[0]!) !== head.prev) return yield* moved
         if (left === 0) {
-          return yield* new StorageError({ reason: "Full", doing, cause: new Error("the disk takes only a part of what is written") })
+          return yield* new StorageError({
+            reason: "Full",
+            doing,
+            cause: new Error("the disk takes only a part of what is written")
+          })
         }
         return yield* write(now, missing, left - 1)
       })
@@ -111,7 +137,8 @@ export const writer = (files: Files, runId: string, name: string): Effect.Effect
       append: (at, lines) =>
         Effect.mapError(write(at, lines, tries), (error): StorageError | Moved => {
           if (error._tag === "Moved") return error
-          const isTaken = error._tag === "PlatformError" && at === "" && error.reason._tag === "AlreadyExists"
+          const isTaken = error._tag === "PlatformError" && at === ""
+            && error.reason._tag === "AlreadyExists"
           return isTaken ? new Moved({ runId }) : toStorageError(doing)(error)
         })
     }

@@ -13,14 +13,21 @@ import { decode, encode, type Files } from "./Files.ts"
 import type { ProcessName, ThisProcess } from "./ThisProcess.ts"
 
 type Line =
-  | { readonly claim: number; readonly token: string; readonly by: ProcessName; readonly until: number }
+  | {
+    readonly claim: number
+    readonly token: string
+    readonly by: ProcessName
+    readonly until: number
+  }
   | { readonly renew: string; readonly until: number }
   | { readonly release: string }
 
 interface State {
   /** The number of the last claim that counts. */
   readonly claim: number
-  readonly held: { readonly token: string; readonly by: ProcessName; readonly until: number } | undefined
+  readonly held:
+    | { readonly token: string; readonly by: ProcessName; readonly until: number }
+    | undefined
 }
 
 /** Above this size a released lease is removed instead of written to. */
@@ -54,8 +61,16 @@ const fold = (text: string): State => {
 }
 
 export interface LeaseFile {
-  readonly acquire: (name: string, now: number, until: number) => Effect.Effect<Claim, PlatformError>
-  readonly renew: (name: string, token: string, until: number) => Effect.Effect<boolean, PlatformError>
+  readonly acquire: (
+    name: string,
+    now: number,
+    until: number
+  ) => Effect.Effect<Claim, PlatformError>
+  readonly renew: (
+    name: string,
+    token: string,
+    until: number
+  ) => Effect.Effect<boolean, PlatformError>
   readonly release: (name: string, token: string) => Effect.Effect<void, PlatformError>
   readonly holder: (name: string, now: number) => Effect.Effect<Holder | undefined, PlatformError>
 }
@@ -69,14 +84,17 @@ export const make = (files: Files, self: ThisProcess): LeaseFile => {
 
   const append = (name: string, line: Line) =>
     Effect.scoped(
-      Effect.flatMap(files.open(name, false), (file) => file.write(encode(`\n${JSON.stringify(line)}\n`)))
+      Effect.flatMap(files.open(name, false), (file) =>
+        file.write(encode(`\n${JSON.stringify(line)}\n`)))
     )
 
   const live = ({ held }: State, now: number): Effect.Effect<Holder | undefined> =>
     held === undefined || held.until <= now
       ? Effect.undefined
-      : Effect.map(self.mayLive(held.by), (alive) =>
-        alive ? { host: held.by.host, pid: held.by.pid, until: held.until } : undefined)
+      : Effect.map(
+        self.mayLive(held.by),
+        (alive) => alive ? { host: held.by.host, pid: held.by.pid, until: held.until } : undefined
+      )
 
   return {
     acquire: (name, now, until) =>
@@ -89,7 +107,10 @@ export const make = (files: Files, self: ThisProcess): LeaseFile => {
         const after = yield* read(name)
         return after.held?.token === token
           ? { _tag: "Acquired", token } as const
-          : { _tag: "Held", by: (yield* live(after, now)) ?? { host: self.name.host, until: now } } as const
+          : {
+            _tag: "Held",
+            by: (yield* live(after, now)) ?? { host: self.name.host, until: now }
+          } as const
       }),
     renew: (name, token, until) =>
       Effect.gen(function*() {

@@ -39,11 +39,19 @@ export const layer = (
   Layer.effect(Storage.Storage, Effect.map(driver(directory), Storage.make))
 
 /** The path of a run's journal in `directory`, for people who want to read it. */
-export const journalPath = (directory: string, runId: string): Effect.Effect<string, never, FileSystem.FileSystem | Path.Path> =>
-  Effect.flatMap(Files.make(directory), (files) => Effect.map(RunId.fileName(runId), (name) => files.path(`${name}.jsonl`)))
+export const journalPath = (
+  directory: string,
+  runId: string
+): Effect.Effect<string, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.flatMap(
+    Files.make(directory),
+    (files) => Effect.map(RunId.fileName(runId), (name) => files.path(`${name}.jsonl`))
+  )
 
 /** The driver itself, to be wrapped or tested. */
-export const driver = (directory: string): Effect.Effect<Driver, never, FileSystem.FileSystem | Path.Path> =>
+export const driver = (
+  directory: string
+): Effect.Effect<Driver, never, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const files = yield* Files.make(directory)
     const lease = LeaseFile.make(files, yield* ThisProcess.make)
@@ -73,8 +81,11 @@ export const driver = (directory: string): Effect.Effect<Driver, never, FileSyst
 
     /** Run ids are the names of files, or stand in the first entry where a name is a hash. */
     const runIds = Effect.gen(function*() {
-      const names = (yield* files.names).filter((name) => name.endsWith(".jsonl")).map((name) => name.slice(0, -6))
-      return yield* Effect.forEach(names, (name) => name.includes("~") ? longId(name) : Effect.succeed(name))
+      const names = (yield* files.names).filter((name) => name.endsWith(".jsonl")).map((name) =>
+        name.slice(0, -6)
+      )
+      return yield* Effect.forEach(names, (name) =>
+        name.includes("~") ? longId(name) : Effect.succeed(name))
     })
 
     const longId = (name: string) =>
@@ -87,12 +98,16 @@ export const driver = (directory: string): Effect.Effect<Driver, never, FileSyst
       read,
       version: (runId) =>
         at(runId, "jsonl", "look at the journal", (name) =>
-          Effect.map(files.identify(name), (found) => found === undefined ? "" : JournalFile.version(found))),
+          Effect.map(files.identify(name), (found) =>
+            found === undefined ? "" : JournalFile.version(found))),
       writer: (runId) =>
         Effect.flatMap(RunId.fileName(runId), (name) =>
           Effect.map(JournalFile.writer(files, runId, `${name}.jsonl`), ({ append }) => ({
             append: (from, lines, row) =>
-              Effect.tap(append(from, lines, row), () => Effect.sync(() => changed(runId, "journal")))
+              Effect.tap(append(from, lines, row), () =>
+                Effect.sync(() =>
+                  changed(runId, "journal")
+                ))
           }))),
       post: (runId, _eventId, line) =>
         at(runId, "inbox", "post to the inbox", (name) =>
@@ -102,25 +117,38 @@ export const driver = (directory: string): Effect.Effect<Driver, never, FileSyst
             const bytes = Files.encode(Journal.write([line]))
             yield* Effect.scoped(Effect.gen(function*() {
               const file = yield* files.open(name, false)
-              if ((yield* file.write(bytes)) < bytes.length) return yield* cutShort(runId)
+              if ((yield* file.write(bytes)) < bytes.length) {
+                return yield* cutShort(runId)
+              }
               yield* file.sync
             }))
-            if (isNew) yield* files.syncDirectory
+            if (isNew) {
+              yield* files.syncDirectory
+            }
             changed(runId, "inbox")
           }).pipe(Effect.uninterruptible)),
       inbox: (runId, after) =>
         at(runId, "inbox", "read the inbox", (name) =>
           Effect.map(files.read(name, Number(after)), (found) => {
-            if (found === undefined) return { text: "", cursor: after }
+            if (found === undefined) {
+              return { text: "", cursor: after }
+            }
             const text = Files.decode(found.bytes)
             const end = found.bytes.lastIndexOf(10) + 1
-            return { text: text.slice(0, text.lastIndexOf("\n") + 1), cursor: String(found.from + end) }
+            return {
+              text: text.slice(0, text.lastIndexOf("\n") + 1),
+              cursor: String(found.from + end)
+            }
           })),
       acquire: (runId, now, until) =>
-        at(runId, "lease", "take the lease", (name) => Effect.andThen(files.prepare, lease.acquire(name, now, until))),
+        at(runId, "lease", "take the lease", (name) =>
+          Effect.andThen(files.prepare, lease.acquire(name, now, until))),
       renew: (runId, token, until) =>
-        at(runId, "lease", "renew the lease", (name) => lease.renew(name, token, until)),
-      release: (runId, token) => at(runId, "lease", "release the lease", (name) => lease.release(name, token)),
+        at(runId, "lease", "renew the lease", (name) =>
+          lease.renew(name, token, until)),
+      release: (runId, token) =>
+        at(runId, "lease", "release the lease", (name) =>
+          lease.release(name, token)),
       holder,
       list: (query) =>
         Effect.flatMap(Effect.mapError(runIds, Files.toStorageError("list the runs")), (ids) =>

@@ -33,46 +33,55 @@ const platform = (): Platform => (globalThis as { readonly process?: Platform })
 const gone = ["Z", "X"]
 
 /** State and start time from `/proc/<pid>/stat`: the name before them may hold spaces and parentheses. */
-const parseStat = (stat: string): { readonly pid: number; readonly state: string; readonly started: string } => {
+const parseStat = (
+  stat: string
+): { readonly pid: number; readonly state: string; readonly started: string } => {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
   return { pid: Number.parseInt(stat, 10), state: fields[0] ?? "", started: fields[19] ?? "" }
 }
 
-export const make: Effect.Effect<ThisProcess, never, FileSystem.FileSystem> = Effect.gen(function*() {
-  const fs = yield* FileSystem.FileSystem
-  const read = (path: string) =>
-    Effect.orElseSucceed(Effect.map(fs.readFileString(path), (text) => text.trim()), () => "")
-  const stat = yield* read("/proc/self/stat")
-  const boot = yield* read("/proc/sys/kernel/random/boot_id")
-  const namespace = yield* Effect.orElseSucceed(fs.readLink("/proc/self/ns/pid"), () => "")
-  const host = (yield* read("/proc/sys/kernel/hostname")) || "localhost"
-  const self = stat === "" ? { pid: platform().pid ?? 0, started: "" } : parseStat(stat)
-  const name: ProcessName = { host, boot: `${boot}${namespace}`, pid: self.pid, started: self.started }
+export const make: Effect.Effect<ThisProcess, never, FileSystem.FileSystem> = Effect.gen(
+  function*() {
+    const fs = yield* FileSystem.FileSystem
+    const read = (path: string) =>
+      Effect.orElseSucceed(Effect.map(fs.readFileString(path), (text) => text.trim()), () => "")
+    const stat = yield* read("/proc/self/stat")
+    const boot = yield* read("/proc/sys/kernel/random/boot_id")
+    const namespace = yield* Effect.orElseSucceed(fs.readLink("/proc/self/ns/pid"), () => "")
+    const host = (yield* read("/proc/sys/kernel/hostname")) || "localhost"
+    const self = stat === "" ? { pid: platform().pid ?? 0, started: "" } : parseStat(stat)
+    const name: ProcessName = {
+      host,
+      boot: `${boot}${namespace}`,
+      pid: self.pid,
+      started: self.started
+    }
 
-  const answersSignal = (pid: number) =>
-    Effect.sync(() => {
-      try {
-        platform().kill?.(pid, 0)
-        return true
-      } catch (error) {
-        return !(error instanceof Error && "code" in error && error.code === "ESRCH")
-      }
-    })
-
-  return {
-    name,
-    mayLive: (other) => {
-      if (other.host !== host || other.pid === 0) return Effect.succeed(true)
-      if (other.boot !== name.boot) {
-        // The same host after another boot; another pid namespace of this boot may live.
-        return Effect.succeed(boot === "" || other.boot.startsWith(boot))
-      }
-      if (stat === "") return answersSignal(other.pid)
-      return Effect.map(read(`/proc/${other.pid}/stat`), (text) => {
-        if (text === "") return false
-        const now = parseStat(text)
-        return now.started === other.started && !gone.includes(now.state)
+    const answersSignal = (pid: number) =>
+      Effect.sync(() => {
+        try {
+          platform().kill?.(pid, 0)
+          return true
+        } catch (error) {
+          return !(error instanceof Error && "code" in error && error.code === "ESRCH")
+        }
       })
+
+    return {
+      name,
+      mayLive: (other) => {
+        if (other.host !== host || other.pid === 0) return Effect.succeed(true)
+        if (other.boot !== name.boot) {
+          // The same host after another boot; another pid namespace of this boot may live.
+          return Effect.succeed(boot === "" || other.boot.startsWith(boot))
+        }
+        if (stat === "") return answersSignal(other.pid)
+        return Effect.map(read(`/proc/${other.pid}/stat`), (text) => {
+          if (text === "") return false
+          const now = parseStat(text)
+          return now.started === other.started && !gone.includes(now.state)
+        })
+      }
     }
   }
-})
+)

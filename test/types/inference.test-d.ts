@@ -1,6 +1,6 @@
 /**
- * What a body infers from what it yields, in types: results, services and errors, through combinators,
- * branches of every form, and helper generators.
+ * What a body infers from what it yields, in types: results, services and errors, through
+ * combinators, branches of every form, and helper generators.
  */
 import { Context, Effect, Result, Schedule, Schema } from "effect"
 import { Instruction, type Storage, Workflow } from "reprise"
@@ -19,27 +19,29 @@ const ctx = null as unknown as Workflow.Ctx
 const reserve = ctx.step("reserve", () => Effect.flatMap(Shop, (shop) => shop.reserve("a")))
 const charge = ctx.step("charge", () => Effect.flatMap(Bank, (bank) => bank.charge(1)))
 const plain = ctx.step("plain", () => true)
+/** Short for what is written in every line here. */
+type I<A, E = never, R = never> = Instruction.Instruction<A, E, R>
 type Reserve = Instruction.Undeclared<NoStock>
 type Charge = Instruction.Undeclared<NoMoney>
 
 describe("a step", () => {
   it("gives what its Effect succeeds with", () => {
-    expectTypeOf(ctx.step("s", Effect.succeed(1))).toEqualTypeOf<Instruction.Instruction<number>>()
+    expectTypeOf(ctx.step("s", Effect.succeed(1))).toEqualTypeOf<I<number>>()
     expectTypeOf(ctx.step("s", () => Effect.succeed("a")))
-      .toEqualTypeOf<Instruction.Instruction<string>>()
-    // @ts-expect-error not the Effect itself
+      .toEqualTypeOf<I<string>>()
     expectTypeOf(ctx.step("s", Effect.succeed(1)))
-      .toEqualTypeOf<Instruction.Instruction<Effect.Effect<number>>>()
+      // @ts-expect-error not the Effect itself
+      .toEqualTypeOf<I<Effect.Effect<number>>>()
   })
 
   it("gives what its Promise resolves to, or what it returns", () => {
-    expectTypeOf(ctx.step("s", async () => 1)).toEqualTypeOf<Instruction.Instruction<number>>()
+    expectTypeOf(ctx.step("s", async () => 1)).toEqualTypeOf<I<number>>()
     expectTypeOf(ctx.step("s", () => ({ a: [1] })))
-      .toEqualTypeOf<Instruction.Instruction<{ a: Array<number> }>>()
-    expectTypeOf(ctx.step("s", () => {})).toEqualTypeOf<Instruction.Instruction<void>>()
-    // @ts-expect-error not the Promise itself
+      .toEqualTypeOf<I<{ a: Array<number> }>>()
+    expectTypeOf(ctx.step("s", () => {})).toEqualTypeOf<I<void>>()
     expectTypeOf(ctx.step("s", async () => 1))
-      .toEqualTypeOf<Instruction.Instruction<Promise<number>>>()
+      // @ts-expect-error not the Promise itself
+      .toEqualTypeOf<I<Promise<number>>>()
   })
 
   it("is told about itself", () => {
@@ -52,20 +54,21 @@ describe("a step", () => {
   })
 
   it("carries the services and the failure of its work", () => {
-    expectTypeOf(reserve).toEqualTypeOf<Instruction.Instruction<number, Reserve, Shop>>()
-    // @ts-expect-error it does not run without its service
-    expectTypeOf(reserve).toEqualTypeOf<Instruction.Instruction<number, Reserve>>()
+    expectTypeOf(reserve).toEqualTypeOf<I<number, Reserve, Shop>>()
+    expectTypeOf(reserve)
+      // @ts-expect-error it does not run without its service
+      .toEqualTypeOf<I<number, Reserve>>()
   })
 
   it("carries the services of its retry schedule", () => {
     const schedule = null as unknown as Schedule.Schedule<number, unknown, never, Bank>
     expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
-      .toEqualTypeOf<Instruction.Instruction<number, never, Bank>>()
+      .toEqualTypeOf<I<number, never, Bank>>()
     expectTypeOf(ctx.step("s", () => 1, { retry: { schedule, times: 3 } }))
-      .toEqualTypeOf<Instruction.Instruction<number, never, Bank>>()
-    // @ts-expect-error it is not forgotten
+      .toEqualTypeOf<I<number, never, Bank>>()
     expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
-      .toEqualTypeOf<Instruction.Instruction<number>>()
+      // @ts-expect-error it is not forgotten
+      .toEqualTypeOf<I<number>>()
   })
 
   it("does not ask for StepContext, which every step has", () => {
@@ -73,53 +76,48 @@ describe("a step", () => {
       "s",
       () => Effect.map(Instruction.StepContext, ({ idempotencyKey }) => idempotencyKey)
     )
-    expectTypeOf(step).toEqualTypeOf<Instruction.Instruction<string>>()
-    // @ts-expect-error it is not asked for
+    expectTypeOf(step).toEqualTypeOf<I<string>>()
     expectTypeOf(step)
-      .toEqualTypeOf<Instruction.Instruction<string, never, Instruction.StepContext>>()
+      // @ts-expect-error it is not asked for
+      .toEqualTypeOf<I<string, never, Instruction.StepContext>>()
   })
 })
 
 describe("all", () => {
   it("keeps the shape of a record", () => {
     expectTypeOf(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
-      Instruction.Instruction<
+      I<
         { reserve: number; charge: string; plain: boolean },
         Reserve | Charge,
         Shop | Bank
       >
     >()
-    // @ts-expect-error no failure of a branch is lost
-    expectTypeOf(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
-      Instruction.Instruction<
-        { reserve: number; charge: string; plain: boolean },
-        Reserve,
-        Shop | Bank
-      >
-    >()
+    expectTypeOf(ctx.all({ reserve, charge, plain }))
+      // @ts-expect-error no failure of a branch is lost
+      .toEqualTypeOf<I<{ reserve: number; charge: string; plain: boolean }, Reserve, Shop | Bank>>()
   })
 
   it("keeps the shape of a tuple", () => {
     expectTypeOf(ctx.all([reserve, charge, plain])).toEqualTypeOf<
-      Instruction.Instruction<[number, string, boolean], Reserve | Charge, Shop | Bank>
+      I<[number, string, boolean], Reserve | Charge, Shop | Bank>
     >()
-    // @ts-expect-error neither failures nor services of a tuple's branches are lost
-    expectTypeOf(ctx.all([reserve, charge, plain])).toEqualTypeOf<
-      Instruction.Instruction<[number, string, boolean]>
-    >()
+    expectTypeOf(ctx.all([reserve, charge, plain]))
+      // @ts-expect-error neither failures nor services of a tuple's branches are lost
+      .toEqualTypeOf<I<[number, string, boolean]>>()
   })
 
   it("takes branches of a number that is not known", () => {
     const many = Array.from({ length: 3 }, () => reserve)
     expectTypeOf(ctx.all(many)).toEqualTypeOf<
-      Instruction.Instruction<Array<number>, Reserve, Shop>
+      I<Array<number>, Reserve, Shop>
     >()
     const named: Record<string, typeof charge> = {}
     expectTypeOf(ctx.all(named)).toEqualTypeOf<
-      Instruction.Instruction<{ [name: string]: string }, Charge, Bank>
+      I<{ [name: string]: string }, Charge, Bank>
     >()
-    // @ts-expect-error not a tuple
-    expectTypeOf(ctx.all(many)).toEqualTypeOf<Instruction.Instruction<[number], Reserve, Shop>>()
+    expectTypeOf(ctx.all(many))
+      // @ts-expect-error not a tuple
+      .toEqualTypeOf<I<[number], Reserve, Shop>>()
   })
 
   it("looks into generator functions and generator objects", () => {
@@ -131,15 +129,16 @@ describe("all", () => {
       yield* charge
       return "x" as const
     }])).toEqualTypeOf<
-      Instruction.Instruction<[boolean, boolean, "x"], Reserve | Charge, Shop | Bank>
+      I<[boolean, boolean, "x"], Reserve | Charge, Shop | Bank>
     >()
-    // @ts-expect-error the failure inside a generator is not lost
-    expectTypeOf(ctx.all([part])).toEqualTypeOf<Instruction.Instruction<[boolean], never, Shop>>()
+    expectTypeOf(ctx.all([part]))
+      // @ts-expect-error the failure inside a generator is not lost
+      .toEqualTypeOf<I<[boolean], never, Shop>>()
   })
 
   it("gives Results in mode result, and cannot fail", () => {
     expectTypeOf(ctx.all({ reserve, plain }, { mode: "result" })).toEqualTypeOf<
-      Instruction.Instruction<
+      I<
         {
           reserve: Result.Result<number, Instruction.StepError>
           plain: Result.Result<boolean, Instruction.StepError>
@@ -149,12 +148,11 @@ describe("all", () => {
       >
     >()
     expectTypeOf(ctx.all([reserve], { mode: "result", name: "fan" })).toEqualTypeOf<
-      Instruction.Instruction<[Result.Result<number, Instruction.StepError>], never, Shop>
+      I<[Result.Result<number, Instruction.StepError>], never, Shop>
     >()
-    // @ts-expect-error a Result is not the value
-    expectTypeOf(ctx.all([reserve], { mode: "result" })).toEqualTypeOf<
-      Instruction.Instruction<[number], never, Shop>
-    >()
+    expectTypeOf(ctx.all([reserve], { mode: "result" }))
+      // @ts-expect-error a Result is not the value
+      .toEqualTypeOf<I<[number], never, Shop>>()
   })
 
   it("hears a step's declared errors in mode result", () => {
@@ -162,7 +160,7 @@ describe("all", () => {
       error: NoStock
     })
     expectTypeOf(ctx.all([declared], { mode: "result" })).toEqualTypeOf<
-      Instruction.Instruction<
+      I<
         [Result.Result<number, NoStock | Instruction.StepError>],
         never,
         Shop
@@ -172,10 +170,10 @@ describe("all", () => {
 
   it("gives nothing with discard, but may fail", () => {
     expectTypeOf(ctx.all([reserve, plain], { discard: true }))
-      .toEqualTypeOf<Instruction.Instruction<void, Reserve, Shop>>()
-    // @ts-expect-error the values are not kept
+      .toEqualTypeOf<I<void, Reserve, Shop>>()
     expectTypeOf(ctx.all([reserve, plain], { discard: true }))
-      .toEqualTypeOf<Instruction.Instruction<[number, boolean], Reserve, Shop>>()
+      // @ts-expect-error the values are not kept
+      .toEqualTypeOf<I<[number, boolean], Reserve, Shop>>()
   })
 
   it("knows its options", () => {
@@ -192,26 +190,26 @@ describe("forEach", () => {
       expectTypeOf(sku).toEqualTypeOf<string>()
       expectTypeOf(i).toEqualTypeOf<number>()
       return reserve
-    })).toEqualTypeOf<Instruction.Instruction<Array<number>, Reserve, Shop>>()
+    })).toEqualTypeOf<I<Array<number>, Reserve, Shop>>()
     expectTypeOf(ctx.forEach(new Set([1]), function*(n) {
       yield* charge
       return String(n)
     }, { key: (n) => String(n), concurrency: 2 }))
-      .toEqualTypeOf<Instruction.Instruction<Array<string>, Charge, Bank>>()
-    // @ts-expect-error the failures of f are not lost
+      .toEqualTypeOf<I<Array<string>, Charge, Bank>>()
     expectTypeOf(ctx.forEach([1], () => reserve))
-      .toEqualTypeOf<Instruction.Instruction<Array<number>, never, Shop>>()
+      // @ts-expect-error the failures of f are not lost
+      .toEqualTypeOf<I<Array<number>, never, Shop>>()
   })
 
   it("gives Results, or nothing", () => {
     expectTypeOf(ctx.forEach([1], () => reserve, { mode: "result" })).toEqualTypeOf<
-      Instruction.Instruction<Array<Result.Result<number, Instruction.StepError>>, never, Shop>
+      I<Array<Result.Result<number, Instruction.StepError>>, never, Shop>
     >()
     expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
-      .toEqualTypeOf<Instruction.Instruction<void, Reserve, Shop>>()
-    // @ts-expect-error the values are not kept
+      .toEqualTypeOf<I<void, Reserve, Shop>>()
     expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
-      .toEqualTypeOf<Instruction.Instruction<Array<number>, Reserve, Shop>>()
+      // @ts-expect-error the values are not kept
+      .toEqualTypeOf<I<Array<number>, Reserve, Shop>>()
   })
 
   it("gives its key function the item", () => {
@@ -238,39 +236,37 @@ describe("race", () => {
 
   it("of an array gives the value", () => {
     expectTypeOf(ctx.race([reserve, charge])).toEqualTypeOf<
-      Instruction.Instruction<number | string, Reserve | Charge, Shop | Bank>
+      I<number | string, Reserve | Charge, Shop | Bank>
     >()
-    // @ts-expect-error the failures of a tuple's branches are not lost
-    expectTypeOf(ctx.race([reserve, charge])).toEqualTypeOf<
-      Instruction.Instruction<number | string, never, Shop | Bank>
-    >()
+    expectTypeOf(ctx.race([reserve, charge]))
+      // @ts-expect-error the failures of a tuple's branches are not lost
+      .toEqualTypeOf<I<number | string, never, Shop | Bank>>()
   })
 })
 
 describe("any", () => {
   it("gives the value of one of its branches, and fails like one of them", () => {
     expectTypeOf(ctx.any([reserve, charge])).toEqualTypeOf<
-      Instruction.Instruction<number | string, Reserve | Charge, Shop | Bank>
+      I<number | string, Reserve | Charge, Shop | Bank>
     >()
     expectTypeOf(ctx.any({ a: reserve, b: plain })).toEqualTypeOf<
-      Instruction.Instruction<number | boolean, Reserve, Shop>
+      I<number | boolean, Reserve, Shop>
     >()
-    // @ts-expect-error the value is typed
-    expectTypeOf(ctx.any([reserve, charge])).toEqualTypeOf<
-      Instruction.Instruction<unknown, Reserve | Charge, Shop | Bank>
-    >()
+    expectTypeOf(ctx.any([reserve, charge]))
+      // @ts-expect-error the value is typed
+      .toEqualTypeOf<I<unknown, Reserve | Charge, Shop | Bank>>()
   })
 })
 
 describe("map", () => {
   it("changes the value only, piped or not", () => {
     expectTypeOf(reserve.pipe(Instruction.map(String)))
-      .toEqualTypeOf<Instruction.Instruction<string, Reserve, Shop>>()
+      .toEqualTypeOf<I<string, Reserve, Shop>>()
     expectTypeOf(Instruction.map(reserve, (n) => n > 1))
-      .toEqualTypeOf<Instruction.Instruction<boolean, Reserve, Shop>>()
-    // @ts-expect-error the failure stays
+      .toEqualTypeOf<I<boolean, Reserve, Shop>>()
     expectTypeOf(reserve.pipe(Instruction.map(String)))
-      .toEqualTypeOf<Instruction.Instruction<string, never, Shop>>()
+      // @ts-expect-error the failure stays
+      .toEqualTypeOf<I<string, never, Shop>>()
   })
 })
 
@@ -303,8 +299,8 @@ describe("a workflow", () => {
       .toEqualTypeOf<Storage.Storage | Shop | Bank>()
     expectTypeOf<Effect.Services<ReturnType<typeof branches.cancel>>>()
       .toEqualTypeOf<Storage.Storage | Shop | Bank>()
-    // @ts-expect-error a helper's services are not lost
     expectTypeOf<Effect.Services<ReturnType<typeof branches.start>>>()
+      // @ts-expect-error a helper's services are not lost
       .toEqualTypeOf<Storage.Storage | Shop>()
   })
 
@@ -319,8 +315,9 @@ describe("a workflow", () => {
     expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<number>()
     expectTypeOf<Effect.Services<ReturnType<typeof workflow.execute>>>()
       .toEqualTypeOf<Storage.Storage | Shop>()
-    // @ts-expect-error the value has its type
-    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<string>()
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>()
+      // @ts-expect-error the value has its type
+      .toEqualTypeOf<string>()
   })
 
   it("gives a helper the events it asks for, and refuses one that asks for others", () => {
@@ -351,7 +348,8 @@ describe("a workflow", () => {
     })
     expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>()
       .toEqualTypeOf<"large" | { done: boolean }>()
-    // @ts-expect-error both
-    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>().toEqualTypeOf<"large">()
+    expectTypeOf<Effect.Success<ReturnType<typeof workflow.execute>>>()
+      // @ts-expect-error both
+      .toEqualTypeOf<"large">()
   })
 })

@@ -1,0 +1,60 @@
+/**
+ * What it costs to import the main entry: whole processes that import one module and end, as built for
+ * users, beside `effect/Schema` alone, which everything here needs in any case.
+ */
+import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { directory } from "./files.ts"
+import { type Figure, interleave, median, ratio, report, show, time } from "./measure.ts"
+
+const root = join(import.meta.dirname, "..")
+const at = directory()
+
+const run = (args: ReadonlyArray<string>): void => {
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" })
+  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}`)
+}
+
+const tsc = join(root, "node_modules/typescript/bin/tsc")
+run([tsc, "-p", "tsconfig.build.json", "--outDir", at, "--declaration", "false", "--declarationMap", "false"])
+
+const importing = (name: string, code: string) => {
+  const file = join(at, `${name}.mjs`)
+  writeFileSync(file, code)
+  return () => time(() => run([file]))
+}
+
+const t = await interleave({
+  schema: importing("schema", `import "effect/Schema"`),
+  reprise: importing("reprise", `import "./index.js"`),
+  node: importing("node", `import "./node.js"`),
+  barrel: importing("barrel", `import "effect"`),
+  nothing: importing("nothing", "")
+}, { rounds: 15, warmUp: 2 })
+
+const against = `against ${show(median(t.schema))}`
+const figures: ReadonlyArray<Figure> = [
+  {
+    figure: "process that imports reprise: times effect/Schema",
+    value: `${show(median(t.reprise))} ${against}`,
+    ratio: ratio(t.reprise, t.schema),
+    atMost: 1.25
+  },
+  {
+    figure: "process that imports reprise/node: times effect/Schema",
+    value: `${show(median(t.node))} ${against}`,
+    ratio: ratio(t.node, t.schema)
+  },
+  {
+    figure: "process that imports the barrel of effect: times effect/Schema",
+    value: `${show(median(t.barrel))} ${against}`,
+    ratio: ratio(t.barrel, t.schema)
+  },
+  {
+    figure: "process that imports nothing: times effect/Schema",
+    value: `${show(median(t.nothing))} ${against}`,
+    ratio: ratio(t.nothing, t.schema)
+  }
+]
+report(figures)
