@@ -222,7 +222,8 @@ export const makeWatchers = () => {
     },
     changed: (runId: string, what: Changed) => {
       const set = byRun.get(runId)
-      if (set !== undefined) { for (const onChange of [...set]) onChange(what) }
+      // A callback may take itself out while it is called.
+      if (set !== undefined) Array.from(set).forEach((onChange) => onChange(what))
     }
   }
 }

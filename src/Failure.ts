@@ -154,7 +154,7 @@ export const encodeEnd = (
 
 /** The fields of an error object: without a schema, a run's error comes back as plain data. */
 const unclass = (error: unknown): unknown =>
-  error instanceof Error ? { ...error, message: error.message } : error
+  error instanceof Error ? Object.assign({}, error, { message: error.message }) : error
 
 /** The error that an `error` entry ended its run with. */
 export const decodeEnd = (

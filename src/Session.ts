@@ -159,29 +159,26 @@ class Session {
 
   /** Restarts the worker when the looker had to interrupt the effect that the worker runs itself. */
   supervise(): Effect.Effect<Conclusion, SessionError> {
-    const session = this
-    return Effect.gen(function*() {
+    return Effect.gen({ self: this }, function*() {
       for (;;) {
-        const worker = yield* Effect.forkChild(session.work())
-        session.worker = worker
+        const worker = yield* Effect.forkChild(this.work())
+        this.worker = worker
         const exit = yield* Effect.onInterrupt(Fiber.await(worker), () => Fiber.interrupt(worker))
-        if (session.restart && Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) {
-          session.restart = false
-          continue
+        if (!this.restart || Exit.isSuccess(exit) || !Cause.hasInterruptsOnly(exit.cause)) {
+          return yield* exit
         }
-        return yield* exit
+        this.restart = false
       }
     }).pipe(Effect.onExit(() => this.stopEverything()))
   }
 
   private stopEverything(): Effect.Effect<void> {
-    const session = this
-    return Effect.gen(function*() {
-      const fibers: Array<Fiber.Fiber<unknown, unknown>> = [...session.interrupting]
-      for (const { fiber } of session.running.values()) fibers.push(fiber)
-      if (session.looker !== undefined) fibers.push(session.looker)
-      if (fibers.length > 0) yield* Effect.timeoutOption(Fiber.interruptAll(fibers), cleanUpMillis)
-    })
+    const fibers: Array<Fiber.Fiber<unknown, unknown>> = [...this.interrupting]
+    for (const { fiber } of this.running.values()) fibers.push(fiber)
+    if (this.looker !== undefined) fibers.push(this.looker)
+    return fibers.length === 0
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(Fiber.interruptAll(fibers), cleanUpMillis))
   }
 
   private work(): Effect.Effect<Conclusion, SessionError> {

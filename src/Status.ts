@@ -54,7 +54,7 @@ export const Status = Schema.Struct({
   /** Steps whose at-most-once attempt has an intent and no outcome. */
   intents: Schema.Array(Schema.String)
 })
-export interface Status extends Schema.Schema.Type<typeof Status> {}
+export type Status = typeof Status.Type
 
 /** Whether the run has ended. */
 export const isEnded = (status: Status): boolean =>

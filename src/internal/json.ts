@@ -21,9 +21,10 @@ export type Copied =
   | { readonly ok: true; readonly value: Json | undefined; readonly weight: number }
   | { readonly ok: false; readonly refused: Refused }
 
-class Refusal {
+class Refusal extends Error {
   readonly saw: string
   constructor(saw: string) {
+    super(saw)
     this.saw = saw
   }
 }
@@ -68,11 +69,11 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
   weight++
   if (depth === 0) throw new Refusal("nesting deeper than allowed, or a cycle")
   if (Array.isArray(value)) {
-    const out: Array<Json> = new Array(value.length)
+    const out: Array<Json> = []
     weight += value.length * 3
     for (let i = 0; i < value.length; i++) {
       trail.push(i)
-      out[i] = walk(value[i], depth - 1, trail)
+      out.push(walk(value[i], depth - 1, trail))
       trail.pop()
     }
     return out

@@ -42,7 +42,13 @@ export const replay = (body: () => Body, entries: ReadonlyArray<Entry>): Machine
   return machine
 }
 
-type Json = string | number | boolean | null | { readonly [key: string]: Json } | ReadonlyArray<Json>
+type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | { readonly [key: string]: Json }
+  | ReadonlyArray<Json>
 
 /** Plays the outside world for one body, live. */
 export class Hand {
@@ -88,7 +94,9 @@ export class Hand {
       eventId
     }
     return this.feed(
-      taker === undefined ? { type: "event", ...event } : { type: "resume", stepId: taker.id, ...event }
+      taker === undefined
+        ? { type: "event", ...event }
+        : { type: "resume", stepId: taker.id, ...event }
     )
   }
 

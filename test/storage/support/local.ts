@@ -1,6 +1,6 @@
 /** Directories that go away again, local storages in them, and what stands in them. */
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
-import { Effect, type FileSystem, Layer, Result } from "effect"
+import { type FileSystem, Layer, type Path, Result } from "effect"
 import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -23,7 +23,7 @@ export const temporary = (): string => {
   return directory
 }
 
-export const platform = (disk?: Disk): Layer.Layer<FileSystem.FileSystem | NodePath.Path> =>
+export const platform = (disk?: Disk): Layer.Layer<FileSystem.FileSystem | Path.Path> =>
   Layer.merge(disk?.layer ?? NodeFileSystem.layer, NodePath.layer)
 
 /** A storage in `directory` that shares nothing with any other instance. */
