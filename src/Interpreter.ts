@@ -15,7 +15,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
-import type { Posted } from "./Driver.ts"
+import type { Posted, StorageError } from "./Driver.ts"
 import { type Entry, type Recorded, type Start, type Suspend, suspension } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import { equals } from "./internal/json.ts"
@@ -23,7 +23,7 @@ import * as Journal from "./Journal.ts"
 import { type Machine, type Outcome, Undecodable } from "./Machine.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { RunExists, RunNotFound } from "./Runs.ts"
+import { change, RunExists, RunNotFound } from "./Runs.ts"
 import * as Session from "./Session.ts"
 import type * as Status from "./Status.ts"
 import { type Loaded, Storage } from "./Storage.ts"
@@ -72,6 +72,22 @@ export interface Begin {
 type Services = Context.Context<never>
 
 const sessions = Metric.counter("reprise_sessions", { description: "Sessions by how they ended" })
+const runs = Metric.counter("reprise_runs", { description: "Ended runs by how they ended" })
+const steps = Metric.counter("reprise_steps", { description: "Journaled step outcomes" })
+
+/** Counts a session with the steps it took. */
+const count = (program: Replay.Program, { conclusion, steps: taken }: Session.Ran) => {
+  const workflow = program.name
+  const counted = [
+    Metric.update(Metric.withAttributes(sessions, { workflow, conclusion: conclusion._tag }), 1),
+    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "success" }), taken.done),
+    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "failure" }), taken.failed)
+  ]
+  if (conclusion._tag === "Ended") {
+    counted.push(Metric.update(Metric.withAttributes(runs, { workflow, end: conclusion.entry.type }), 1))
+  }
+  return Effect.all(counted, { discard: true })
+}
 
 /** Drives the run until it ends or only waits. `begin` starts it when it does not exist. */
 export const drive = (
@@ -83,7 +99,7 @@ export const drive = (
     yield* RunId.check(runId)
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
-    if (begin === undefined && !(yield* storage.exists(runId))) {
+    if (begin === undefined && (yield* storage.version(runId)) === "") {
       return yield* new RunNotFound({ runId })
     }
     for (;;) {
@@ -198,6 +214,30 @@ export const replay = (
     : Replay.replay(program, value(decoded), journal, services)
 }
 
+/** Succeeds when driving an open run that only waits, or that another process drives, may change something. */
+export const untilNews = (
+  program: Replay.Program,
+  runId: string
+): Effect.Effect<void, StorageError | Journal.JournalCorrupt, Storage> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const services = yield* Effect.context<never>()
+    const { journal, version } = yield* storage.read(runId)
+    const known = new Set(journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined))
+    const waits = journal.entries.at(-1)?.type === "suspend"
+    let cursor = ""
+    for (;;) {
+      if ((yield* storage.version(runId)) !== version) return
+      if (!waits && (yield* storage.holder(runId)) === undefined) return
+      const inbox = yield* storage.inbox(runId, journal.head.incarnation, cursor)
+      cursor = inbox.cursor
+      const isNews = (posted: Posted) =>
+        !known.has(posted.eventId) && Replay.refuses(program, posted, services) === undefined
+      if (waits && inbox.items.some(isNews)) return
+      yield* change(runId)
+    }
+  })
+
 // internal
 
 /** What a turn has seen of an open run's inbox. */
@@ -303,7 +343,7 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
         return { _tag: "Over", driven: blocked, seen }
       }
     }
-    const { conclusion, cursor: readTo } = yield* Effect.scoped(
+    const ran = yield* Effect.scoped(
       Effect.flatMap(storage.writer(loaded), (writer) =>
         Session.run({
           program,
@@ -320,10 +360,8 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
           services
         }))
     )
-    yield* Metric.update(
-      Metric.withAttributes(sessions, { workflow: program.name, conclusion: conclusion._tag }),
-      1
-    )
+    yield* count(program, ran)
+    const { conclusion, cursor: readTo } = ran
     switch (conclusion._tag) {
       case "Beaten":
         return conclusion

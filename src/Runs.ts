@@ -192,27 +192,34 @@ export const change = (runId: string): Effect.Effect<void, never, Storage> =>
       return Effect.sync(unwatch)
     }).pipe(Effect.timeoutOption(pollMillis), Effect.asVoid))
 
-/** The run's state now and after every change, until it ends. */
+/** The run's state now and after every change of its journal, until it ends. */
 export const changes = (
   runId: string
 ): Stream.Stream<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
-  Stream.unfold(
-    undefined as Status.Status | undefined,
-    (before) =>
-      before !== undefined && Status.isEnded(before)
+  Stream.unfold<Seen | undefined, Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage>(
+    undefined,
+    (seen) =>
+      seen !== undefined && Status.isEnded(seen.status)
         ? Effect.undefined
-        : Effect.map(
-          Effect.repeat(
-            before === undefined ? status(runId) : Effect.andThen(change(runId), status(runId)),
-            {
-              until: (now) =>
-                before === undefined || now.entries !== before.entries
-                || now.status !== before.status
-            }
-          ),
-          (now) => [now, now] as const
-        )
+        : Effect.map(after(runId, seen), (now) => [now.status, now] as const)
   )
+
+interface Seen {
+  readonly status: Status.Status
+  readonly version: string
+}
+
+/** The first state that is not the one seen before. */
+const after = (runId: string, seen: Seen | undefined) =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    if (seen !== undefined) {
+      const isSame = Effect.map(storage.version(runId), (version) => version === seen.version)
+      while (yield* isSame) yield* change(runId)
+    }
+    const version = yield* storage.version(runId)
+    return { status: yield* status(runId), version }
+  })
 
 /** The first entry of a known run. */
 export const startOf = first

@@ -95,13 +95,23 @@ interface Running {
   readonly fiber: Fiber.Fiber<void>
 }
 
+/** A session that is over. */
+export interface Ran {
+  readonly conclusion: Conclusion
+  /** Up to where the inbox was read. */
+  readonly cursor: string
+  /** How many outcomes it journaled. */
+  readonly steps: { readonly done: number; readonly failed: number }
+}
+
 /** Runs the session to its conclusion. */
-export const run = (
-  options: Options
-): Effect.Effect<{ readonly conclusion: Conclusion; readonly cursor: string }, SessionError> =>
+export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
   Clock.clockWith((clock) => {
     const session = new Session(options, clock, Context.get(options.services, Observers))
-    return Effect.map(session.supervise(), (conclusion) => ({ conclusion, cursor: session.cursor }))
+    return Effect.map(session.supervise(), (conclusion) => {
+      const { cursor, steps } = session
+      return { conclusion, cursor, steps }
+    })
   })
 
 class Session {
@@ -119,6 +129,7 @@ class Session {
   private starting: Array<Pending> = []
   /** Up to where the inbox was read. */
   cursor: string
+  readonly steps = { done: 0, failed: 0 }
   private news: ReadonlyArray<Posted>
   private wake: (() => void) | undefined
   private poked = false
@@ -306,6 +317,7 @@ class Session {
       ...(performed.attempts > 1 ? { attempts: performed.attempts } : undefined),
       ...(duration > 0 ? { duration } : undefined)
     }
+    this.steps[performed.ok ? "done" : "failed"]++
     if (!this.record(entry)) {
       const saw = `what its schema encodes but does not decode again (${machine.diverged!.actual})`
       this.failure = new Codec.Unserializable({
@@ -509,10 +521,12 @@ class Session {
   private tell(events: ReadonlyArray<RunEvent>): Effect.Effect<void> {
     return Effect.forEach(
       events,
-      (event) => Effect.forEach(this.observers, (observer) => observer(event), { discard: true }),
-      {
-        discard: true
-      }
+      // Whoever watches cannot break what is watched.
+      (event) =>
+        Effect.forEach(this.observers, (observer) => Effect.ignoreCause(observer(event)), {
+          discard: true
+        }),
+      { discard: true }
     )
   }
 

@@ -60,8 +60,8 @@ export interface Writer {
 }
 
 export class Storage extends Context.Service<Storage, {
-  /** Whether anything of the run is stored. */
-  readonly exists: (runId: string) => Effect.Effect<boolean, StorageError>
+  /** Changes with every append that counts; `""` when nothing of the run is stored. */
+  readonly version: (runId: string) => Effect.Effect<string, StorageError>
   /** The run's accepted entries. */
   readonly read: (runId: string) => Effect.Effect<Loaded, StorageError | Journal.JournalCorrupt>
   /** Opens the journal for appending behind what was loaded. */
@@ -98,7 +98,7 @@ export const make = (driver: Driver): Storage["Service"] => {
     )
   return Storage.of({
     read,
-    exists: (runId) => Effect.map(driver.version(runId), (version) => version !== ""),
+    version: driver.version,
     writer: (loaded) =>
       Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
         const writer = makeWriter(driverWriter, loaded, read)

@@ -537,7 +537,7 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
       drive(runId, from),
       (result) =>
         result.status === "suspended" || result.status === "running"
-          ? Effect.andThen(Runs.change(runId), toEnd(runId, undefined))
+          ? Effect.andThen(Interpreter.untilNews(program, runId), toEnd(runId, undefined))
           : output(result)
     )
   const workflow: Workflow<unknown, unknown, unknown, Events> = {

@@ -754,9 +754,12 @@ describe("handling", () => {
     const other = function*(): Body {
       return `other ${yield* step("b")}`
     }
-    for (
-      const handler of [() => I.map(step("b"), (b) => `other ${b}`), () => other, () => other()]
-    ) {
+    const handlers: Array<() => I.Branch> = [
+      () => I.map(step("b"), (b) => `other ${b}`),
+      () => other,
+      () => other()
+    ]
+    for (const handler of handlers) {
       const run = only(() => I.catch(step("a"), handler)).fails("a")
       expect(run.pending).toEqual(["b"])
       expect(run.done("b", "b").result).toBe("other b")
@@ -1577,7 +1580,7 @@ describe("what is no instruction", () => {
           try {
             yield* step("a")
           } finally {
-            yield 1
+            yield 1 as never
           }
         },
         step("b")

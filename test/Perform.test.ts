@@ -39,12 +39,16 @@ const failing = (times: number, how: (n: number) => unknown) => {
 
 describe.each([["at once", call], ["as an Effect", perform]])("performed %s", (_, go) => {
   it.effect.each([
-    ["a value", () => 1],
-    ["an Effect", Effect.succeed(1)],
-    ["a function of an Effect", () => Effect.succeed(1)],
-    ["a Promise", async () => 1],
-    ["something with a then", () => ({ then: (f: (n: number) => void) => f(1) })]
-  ])("%s is what the step comes to", ([, work]) =>
+    { what: "a value", work: () => 1 },
+    { what: "an Effect", work: Effect.succeed(1) },
+    { what: "a function of an Effect", work: () => Effect.succeed(1) },
+    { what: "a Promise", work: async () => 1 },
+    {
+      what: "a thenable",
+      // oxlint-disable-next-line unicorn/no-thenable
+      work: () => ({ then: (f: (n: number) => void) => f(1) })
+    }
+  ])("$what is what the step comes to", ({ work }) =>
     Effect.gen(function*() {
       expect(yield* go(work)).toEqual({ ok: true, value: 1, attempts: 1 })
     }))
@@ -56,13 +60,16 @@ describe.each([["at once", call], ["as an Effect", perform]])("performed %s", (_
     }))
 
   it.effect.each([
-    ["an Effect that fails", () => Effect.fail("no")],
-    ["a function that throws", () => {
-      // oxlint-disable-next-line typescript/only-throw-error
-      throw "no"
-    }],
-    ["a Promise that rejects", () => Promise.reject("no")]
-  ])("%s is a failure, not a defect", ([, work]) =>
+    { what: "an Effect that fails", work: () => Effect.fail("no") },
+    {
+      what: "a function that throws",
+      work: () => {
+        // oxlint-disable-next-line typescript/only-throw-error
+        throw "no"
+      }
+    },
+    { what: "a Promise that rejects", work: () => Promise.reject("no") }
+  ])("$what is a failure, not a defect", ({ work }) =>
     Effect.gen(function*() {
       expect(yield* go(work)).toEqual({ ok: false, error: "no", defect: false, attempts: 1 })
     }))
@@ -177,12 +184,15 @@ describe("retry", () => {
     }))
 
   it.effect.each([
-    ["a failure", () => Effect.fail("no")],
-    ["a throw", () => {
-      throw new Error("no")
-    }],
-    ["a rejection", () => Promise.reject(new Error("no"))]
-  ])("with a number repeats after %s, at most that often", ([, how]) =>
+    { what: "a failure", how: () => Effect.fail("no") },
+    {
+      what: "a throw",
+      how: () => {
+        throw new Error("no")
+      }
+    },
+    { what: "a rejection", how: () => Promise.reject(new Error("no")) }
+  ])("with a number repeats after $what, at most that often", ({ how }) =>
     Effect.gen(function*() {
       const enough = failing(2, how)
       expect(yield* perform(enough.work, { retry: 2 }))
@@ -338,6 +348,11 @@ describe("timeout", () => {
 })
 
 describe("the signal", () => {
+  interface Hanging {
+    readonly what: string
+    readonly work: (info: Instruction.StepInfo, see: (signal: AbortSignal) => void) => unknown
+  }
+
   it.effect("is not aborted when all went well", () =>
     Effect.gen(function*() {
       let signal: AbortSignal | undefined
@@ -354,26 +369,32 @@ describe("the signal", () => {
       ).toMatchObject({ value: true })
     }))
 
-  it.effect.each([
-    ["a Promise", (info: Instruction.StepInfo, see: (signal: AbortSignal) => void) => {
-      see(info.signal)
-      return new Promise(() => {})
-    }],
-    ["an Effect", (info: Instruction.StepInfo, see: (signal: AbortSignal) => void) => {
-      see(info.signal)
-      return Effect.never
-    }],
-    [
-      "an Effect that finds it in StepContext",
-      (_: unknown, see: (signal: AbortSignal) => void) =>
+  it.effect.each<Hanging>([
+    {
+      what: "a Promise",
+      work: (info, see) => {
+        see(info.signal)
+        return new Promise(() => {})
+      }
+    },
+    {
+      what: "an Effect",
+      work: (info, see) => {
+        see(info.signal)
+        return Effect.never
+      }
+    },
+    {
+      what: "an Effect that finds it in StepContext",
+      work: (_, see) =>
         Effect.flatMap(Instruction.StepContext, ({ signal }) => {
           see(signal)
           return Effect.never
         })
-    ]
+    }
   ])(
-    "is aborted when %s is cut off or interrupted, and is new for each attempt",
-    ([, work]) =>
+    "is aborted when $what is cut off or interrupted, and is new for each attempt",
+    ({ work }) =>
       Effect.gen(function*() {
         const signals: Array<AbortSignal> = []
         const fiber = yield* Effect.forkChild(

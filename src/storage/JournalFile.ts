@@ -33,8 +33,7 @@ interface Open {
   readonly file: string
 }
 
-const sumOf = (line: string): string => line.slice(-10, -2)
-const prevOf = (line: string): string => line.slice(line.lastIndexOf(`,"prev":"`) + 9, -28)
+const envelopeOf = (line: string): Journal.Envelope => JSON.parse(line)
 
 /** The writer of the journal `name`; its file is open from the first append to the end of the scope. */
 export const writer = (
@@ -120,9 +119,9 @@ export const writer = (
         const { entries, head } = journal.success
         const now = version({ file, size: found.bytes.length })
         const accepted = new Set(entries.slice(-lines.length * 2).map((entry) => entry.sum))
-        const missing = lines.filter((line) => !accepted.has(sumOf(line)))
+        const missing = lines.filter((line) => !accepted.has(envelopeOf(line).sum))
         if (missing.length === 0) return now
-        if (prevOf(missing[0]!) !== head.prev) return yield* moved
+        if (envelopeOf(missing[0]!).prev !== head.prev) return yield* moved
         if (left === 0) {
           return yield* new StorageError({
             reason: "Full",

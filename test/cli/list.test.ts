@@ -192,14 +192,15 @@ describe("reprise list", () => {
     }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect.each([
-    ["--status", "sleeping"],
-    ["--limit", "0"],
-    ["--limit", "many"],
-    ["--colour", "red"],
-    ["extra"]
-  ])("refuses %s %s", (...args) =>
+    "--status sleeping",
+    "--limit 0",
+    "--limit many",
+    "--colour",
+    "extra"
+  ])("refuses %s", (flags) =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(reprise("list", ...args.filter((arg) => arg !== undefined)))
+      const args = flags.split(" ")
+      const exit = yield* Effect.exit(reprise("list", ...args))
       expect(Exit.isFailure(exit)).toBe(true)
       expect(yield* stderr).toContain("ERROR")
       expect(yield* stderr).toContain(args.at(-1))

@@ -416,7 +416,7 @@ describe("damage", () => {
         _tag: "JournalCorrupt",
         runId: "r",
         file: "journal",
-        line: 6
+        line: 5
       })
     }))
 })

@@ -1,0 +1,281 @@
+/** `reprise show` in this process, on the memory storage. */
+import { NodeServices } from "@effect/platform-node"
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { TestClock, TestConsole } from "effect/testing"
+import { Instruction, Journal, Runs, Storage, Workflow } from "reprise"
+import { run } from "../../src/cli/reprise.ts"
+import * as MemoryDriver from "../../src/MemoryDriver.ts"
+import * as Outline from "../../src/Outline.ts"
+
+const Verdict = Schema.Struct({ approved: Schema.Boolean })
+const triage = Workflow.make("triage", {
+  version: "2",
+  input: Schema.Struct({ id: Schema.String }),
+  events: { "manual-review": Verdict, note: Schema.String }
+}, function*(ctx, ticket) {
+  yield* ctx.step("classify", () => ({ severity: 5, id: ticket.id }))
+  yield* ctx.forEach(["us", "eu"], (region) => ctx.step("check stock", () => region === "us"), {
+    name: "regions",
+    key: (region) => region
+  })
+  const verdict = yield* ctx.suspend("manual-review", { reason: "severity 5", key: "k1" })
+  yield* ctx.step("notify", () => Effect.fail(new Error("no mail")), { retry: 2 }).pipe(
+    Instruction.result
+  )
+  return verdict.approved ? "approved" : "rejected"
+})
+
+/** The command on the storage of the test. */
+const reprise = (...args: ReadonlyArray<string>) =>
+  Effect.flatMap(
+    Storage.Storage,
+    (storage) =>
+      run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
+        Effect.provide(NodeServices.layer)
+      )
+  )
+
+const shown = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    yield* reprise("show", ...args)
+    return String((yield* TestConsole.logLines).at(-1))
+  })
+const lines = (runId: string) => Effect.map(shown(runId), (text) => text.split("\n"))
+const json = (runId: string) => Effect.map(shown(runId, "--json"), (text) => JSON.parse(text))
+const stderr = Effect.map(TestConsole.errorLines, (logged) => logged.join("\n"))
+
+/** The block of the page that begins with `title`. */
+const block = (page: ReadonlyArray<string>, title: string) => {
+  const from = page.indexOf(title)
+  if (from < 0) return undefined
+  const to = page.indexOf("", from)
+  return page.slice(from + 1, to < 0 ? undefined : to)
+}
+
+const at = "1970-01-01T00:00:00.000Z"
+
+const atNoon = TestClock.setTime(Date.UTC(2026, 0, 2, 12))
+const suspended = triage.start({ id: "t1" }, { runId: "r1" })
+
+describe("reprise show", () => {
+  it.effect("shows what a suspended run did, what it waits for, and how to go on", () =>
+    Effect.gen(function*() {
+      yield* atNoon
+      yield* suspended
+      expect(yield* lines("r1")).toEqual([
+        "run       r1",
+        "workflow  triage version 2",
+        "status    suspended",
+        "created   2026-01-02T12:00:00.000Z",
+        "updated   2026-01-02T12:00:00.000Z",
+        "sessions  1",
+        "input     {\"id\":\"t1\"}",
+        "journal   5 entries",
+        "",
+        "✓ classify  {\"severity\":5,\"id\":\"t1\"}",
+        "  regions",
+        "  ✓ [us] check stock  true",
+        "  ✓ [eu] check stock  false",
+        "⏸ manual-review  severity 5  (key \"k1\")",
+        "",
+        "waits for",
+        "  event manual-review  key \"k1\"  severity 5  since 2026-01-02T12:00:00.000Z",
+        "",
+        "resume with",
+        "  triage.resume(\"r1\", { eventName: \"manual-review\", key: \"k1\", value: … })"
+      ])
+      expect(yield* stderr).toBe("")
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("shows an ended run with its sessions, events and result", () =>
+    Effect.gen(function*() {
+      yield* suspended
+      yield* Runs.send("r1", { eventName: "note", value: "call back", eventId: "e0" })
+      yield* TestClock.adjust(90_000)
+      yield* triage.resume("r1", {
+        eventName: "manual-review",
+        key: "k1",
+        value: { approved: true },
+        eventId: "e1"
+      })
+      const page = yield* lines("r1")
+      expect(page.slice(0, 10)).toEqual([
+        "run       r1",
+        "workflow  triage version 2",
+        "status    success",
+        `created   ${at}`,
+        "updated   1970-01-01T00:01:30.000Z",
+        "sessions  2",
+        "input     {\"id\":\"t1\"}",
+        "result    \"approved\"",
+        "journal   10 entries",
+        ""
+      ])
+      expect(page).toContain("✓ manual-review  {\"approved\":true}  (key \"k1\", waited 1m 30s)")
+      expect(page).toContain("✗ notify  Error: no mail  (3 attempts)")
+      expect(block(page, "events")).toEqual([
+        "  1970-01-01T00:01:30.000Z  note  \"call back\"  (kept until something waits for it)",
+        "  1970-01-01T00:01:30.000Z  manual-review key \"k1\"  {\"approved\":true}  "
+        + "(taken by manual-review)"
+      ])
+      expect(block(page, "waits for")).toBeUndefined()
+      expect(block(page, "resume with")).toBeUndefined()
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("gives all of it as one JSON object, values whole", () =>
+    Effect.gen(function*() {
+      const long = "x".repeat(5_000)
+      yield* triage.start({ id: long }, { runId: "r1" })
+      const view = yield* json("r1")
+      expect(view).toMatchObject({
+        runId: "r1",
+        workflow: "triage",
+        version: "2",
+        status: "suspended",
+        input: { id: long },
+        steps: { done: 3, failed: 0 },
+        sessions: [{ session: 1, timestamp: at }],
+        events: [],
+        rejected: 0,
+        torn: 0,
+        next: ["triage.resume(\"r1\", { eventName: \"manual-review\", key: \"k1\", value: … })"]
+      })
+      expect(view.items.map(({ state, stepId, value }: Outline.Item) => [stepId, state, value]))
+        .toEqual([
+          ["classify", "done", { severity: 5, id: long }],
+          ["regions[us]/check stock", "done", true],
+          ["regions[eu]/check stock", "done", false],
+          ["manual-review", "waiting", undefined]
+        ])
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("shows how a run failed, and how one was cancelled", () =>
+    Effect.gen(function*() {
+      const fails = Workflow.make("fails", function*(ctx) {
+        yield* ctx.step("charge", () => Effect.fail(new TypeError("no card")))
+      })
+      yield* fails.start(undefined, { runId: "f1" })
+      const failed = yield* lines("f1")
+      expect(failed).toContain("status    failed")
+      expect(failed).toContain("error     TypeError: no card")
+      expect(failed).toContain("✗ charge  TypeError: no card")
+
+      yield* suspended
+      yield* triage.cancel("r1", { reason: "duplicate" })
+      const cancelled = yield* lines("r1")
+      expect(cancelled).toContain("status    cancelled")
+      expect(cancelled).toContain("reason    duplicate")
+      expect(cancelled).toContain("– manual-review  no longer awaited  (key \"k1\")")
+      expect(block(cancelled, "events")).toEqual([`  ${at}  cancel  duplicate`])
+      expect(block(cancelled, "resume with")).toBeUndefined()
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("names every call that would go on, quoted as code", () =>
+    Effect.gen(function*() {
+      const both = Workflow.make(
+        "two-sided",
+        { events: { "it's": Schema.Void, go: Schema.Void } },
+        function*(ctx) {
+          yield* ctx.all([ctx.suspend("it's", { key: "\"a\"" }), ctx.suspend("go")])
+        }
+      )
+      yield* both.start(undefined, { runId: "it's \"1\"" })
+      expect((yield* json("it's \"1\"")).next).toEqual([
+        "workflow.resume(\"it's \\\"1\\\"\", { eventName: \"it's\", key: \"\\\"a\\\"\", value: … })",
+        "workflow.resume(\"it's \\\"1\\\"\", { eventName: \"go\", value: … })"
+      ])
+      yield* triage.enqueue({ id: "t" }, { runId: "e1" })
+      const page = yield* lines("e1")
+      expect(page).toContain("status    pending")
+      expect(page).toContain("journal   1 entry")
+      expect(block(page, "resume with")).toEqual(["  triage.resume(\"e1\")"])
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("tells a step that runs now from one whose outcome nobody knows", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const pay = Workflow.make("pay", function*(ctx) {
+        yield* ctx.step("charge", () => Deferred.await(gate), { delivery: "at-most-once" })
+      })
+      const fiber = yield* Effect.forkChild(pay.start(undefined, { runId: "p1" }))
+      yield* TestClock.adjust(1)
+      const running = yield* lines("p1")
+      expect(running).toContain("status    running")
+      expect(running).toContain("… charge")
+      expect(running.at(-1)).toBe("A live process drives it.")
+
+      yield* Fiber.interrupt(fiber)
+      const blocked = yield* lines("p1")
+      expect(blocked).toContain("status    blocked")
+      expect(blocked).toContain("reason    OutcomeUnknown")
+      expect(blocked).toContain("? charge  outcome not known")
+      expect(blocked.at(-1)).toMatch(/^It does not go on by itself/)
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("counts the lines that do not count", () => {
+    const driver = MemoryDriver.make()
+    const torn = Storage.make({
+      ...driver,
+      read: (runId) =>
+        Effect.map(driver.read(runId), ({ text, version }) => {
+          const [first = "", ...rest] = text.split("\n")
+          const stamp = { incarnation: "another", session: 9, writer: "zombie" }
+          const { lines } = Journal.seal(Journal.emptyHead, stamp, [
+            { entry: { type: "start" }, timestamp: at }
+          ])
+          return { text: [first, `${first.slice(0, 40)}\t`, ...lines, ...rest].join("\n"), version }
+        })
+    })
+    return Effect.gen(function*() {
+      yield* suspended.pipe(Effect.provideService(Storage.Storage, Storage.make(driver)))
+      expect(yield* lines("r1")).toContain(
+        "journal   5 entries, 1 ignored of writers that had lost the run, 1 torn"
+      )
+      expect(yield* json("r1")).toMatchObject({ entries: 5, rejected: 1, torn: 1 })
+    }).pipe(Effect.provideService(Storage.Storage, torn))
+  })
+
+  it.effect("keeps what would act on a terminal from it, and long values short", () =>
+    Effect.gen(function*() {
+      const bad = `\u001b[2J\u009b\u202e\n${"long ".repeat(100)}`
+      const hostile = Workflow.make(
+        bad,
+        { version: bad, events: { [bad]: Schema.String } },
+        function*(ctx, _: string) {
+          yield* ctx.step(bad, () => bad)
+          yield* ctx.forEach(
+            [bad],
+            (item) => ctx.step("boom", () => Effect.fail(new Error(item))).pipe(Instruction.result),
+            {
+              name: bad,
+              key: (item) => item
+            }
+          )
+          yield* ctx.suspend(bad, { reason: bad, key: bad })
+        }
+      )
+      yield* hostile.start(bad, { runId: "r1" })
+      yield* Runs.send("r1", { eventName: bad, value: bad })
+      yield* Runs.cancel("r1", { reason: bad })
+      yield* hostile.resume("r1")
+      yield* hostile.start(bad, { runId: "r2" })
+      const page = [...yield* lines("r1"), ...yield* lines("r2")]
+      expect(page.filter((line) => /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(line))).toEqual([])
+      expect(page.filter((line) => line.length > 1_000)).toEqual([])
+      expect(yield* shown("r1", "--json")).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u)
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect.each([
+    ["nope", "There is no run \"nope\" in this storage."],
+    ["a/b", "\"a/b\" is no run id"],
+    ["", "\"\" is no run id"],
+    ["x\u001b[2J", "\"x\\u001b[2J\" is no run id"]
+  ])("fails for run %j", ([runId = "", message]) =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(reprise("show", runId))
+      expect(Exit.isFailure(exit)).toBe(true)
+      expect(yield* stderr).toContain(message)
+      expect(yield* TestConsole.logLines).toEqual([])
+    }).pipe(Effect.provide(Storage.layerMemory)))
+})
