@@ -84,7 +84,9 @@ const count = (program: Replay.Program, { conclusion, steps: taken }: Session.Ra
     Metric.update(Metric.withAttributes(steps, { workflow, outcome: "failure" }), taken.failed)
   ]
   if (conclusion._tag === "Ended") {
-    counted.push(Metric.update(Metric.withAttributes(runs, { workflow, end: conclusion.entry.type }), 1))
+    counted.push(
+      Metric.update(Metric.withAttributes(runs, { workflow, end: conclusion.entry.type }), 1)
+    )
   }
   return Effect.all(counted, { discard: true })
 }
@@ -223,7 +225,9 @@ export const untilNews = (
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
     const { journal, version } = yield* storage.read(runId)
-    const known = new Set(journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined))
+    const known = new Set(
+      journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined)
+    )
     const waits = journal.entries.at(-1)?.type === "suspend"
     let cursor = ""
     for (;;) {

@@ -386,7 +386,7 @@ export class Machine {
       message:
         `Workflow "${this.options.workflow}" yielded ${what} ${after}. Only instructions can be yielded: `
         + `ctx.step, ctx.suspend, ctx.all, ctx.forEach, ctx.race, ctx.any, ctx.log, ctx.fail, ctx.runId. `
-        + `Wrap an Effect or a Promise in yield* ctx.step("name", () => …).`
+        + `Wrap an Effect or a Promise in yield* ctx.step("name", () => …)`
     }
   }
 

@@ -7,7 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Failure from "./Failure.ts"
-import { type Step, StepContext, type StepInfo, StepTimeout } from "./Instruction.ts"
+import {
+  isInstruction,
+  misplacedError,
+  type Step,
+  StepContext,
+  type StepInfo,
+  StepTimeout
+} from "./Instruction.ts"
 
 /** What a step came to, before it is encoded. */
 export type Performed =
@@ -48,7 +55,8 @@ const isPromise = (u: unknown): u is PromiseLike<unknown> =>
 const isGenerator = (u: unknown): boolean =>
   typeof u === "object" && u !== null && Symbol.iterator in u && "next" in u && "throw" in u
 
-const success = (value: unknown, attempts: number): Performed => ({ ok: true, value, attempts })
+const success = (value: unknown, attempts: number): Performed =>
+  isInstruction(value) ? thrown(misplacedError(value), attempts) : { ok: true, value, attempts }
 const thrown = (error: unknown, attempts: number): Performed => ({
   ok: false,
   error,

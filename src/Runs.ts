@@ -196,7 +196,12 @@ export const change = (runId: string): Effect.Effect<void, never, Storage> =>
 export const changes = (
   runId: string
 ): Stream.Stream<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
-  Stream.unfold<Seen | undefined, Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage>(
+  Stream.unfold<
+    Seen | undefined,
+    Status.Status,
+    ReadError | RunNotFound | RunId.RunIdRejected,
+    Storage
+  >(
     undefined,
     (seen) =>
       seen !== undefined && Status.isEnded(seen.status)

@@ -9,7 +9,7 @@ import { parseAst } from "vitest/node"
 const fileRanks: Record<string, number> = {
   // words and data
   "Entry.ts": 0,
-  "Instruction.ts": 0,
+  "Instruction.ts": 0.5,
   "RunId.ts": 0,
   "Journal.ts": 1,
   "Observer.ts": 1,
@@ -42,6 +42,7 @@ const fileRanks: Record<string, number> = {
 /** All files of a folder share its rank and may import each other. */
 const folderRanks: Record<string, number> = {
   internal: -2,
+  instruction: 0,
   ai: 10,
   http: 10,
   storage: 10,

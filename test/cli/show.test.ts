@@ -239,24 +239,19 @@ describe("reprise show", () => {
   it.effect("keeps what would act on a terminal from it, and long values short", () =>
     Effect.gen(function*() {
       const bad = `\u001b[2J\u009b\u202e\n${"long ".repeat(100)}`
+      const name = bad.slice(0, 200)
       const hostile = Workflow.make(
-        bad,
-        { version: bad, events: { [bad]: Schema.String } },
+        name,
+        { version: bad, events: { [name]: Schema.String } },
         function*(ctx, _: string) {
-          yield* ctx.step(bad, () => bad)
-          yield* ctx.forEach(
-            [bad],
-            (item) => ctx.step("boom", () => Effect.fail(new Error(item))).pipe(Instruction.result),
-            {
-              name: bad,
-              key: (item) => item
-            }
-          )
-          yield* ctx.suspend(bad, { reason: bad, key: bad })
+          yield* ctx.step(name, () => bad)
+          const boom = ctx.step("boom", () => Effect.fail(new Error(bad)))
+          yield* ctx.all({ [bad]: boom.pipe(Instruction.result) }, { name })
+          yield* ctx.suspend(name, { reason: bad, key: bad })
         }
       )
       yield* hostile.start(bad, { runId: "r1" })
-      yield* Runs.send("r1", { eventName: bad, value: bad })
+      yield* Runs.send("r1", { eventName: name, value: bad })
       yield* Runs.cancel("r1", { reason: bad })
       yield* hostile.resume("r1")
       yield* hostile.start(bad, { runId: "r2" })

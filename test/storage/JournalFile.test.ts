@@ -436,6 +436,17 @@ describe("the power", () => {
       }
     }))
 
+  it.live("may go after the first run in directories that were all made for it", () =>
+    Effect.gen(function*() {
+      const directory = join(temporary(), "data", "app", "runs")
+      const disk = makeDisk()
+      const { storage } = yield* open(directory, disk)
+      const one = yield* owner(storage, yield* storage.read("r"), "a")
+      expect(yield* one.append(opens())).toBe(true)
+      disk.cutPower(directory)
+      nothingLost(join(directory, "r.jsonl"), one)
+    }))
+
   it.live("may go after a run whose creator died before it synced the directory", () =>
     Effect.gen(function*() {
       const directory = temporary()
@@ -449,7 +460,6 @@ describe("the power", () => {
       disk.hook = passing
       const next = yield* owner(storage, yield* storage.read("r"), "b", "i2")
       expect(yield* next.append(opens())).toBe(true)
-      // Of the directory itself the test's own making is durable.
       disk.cutPower(directory)
       nothingLost(join(directory, "r.jsonl"), next)
     }))

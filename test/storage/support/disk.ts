@@ -64,6 +64,8 @@ export const passing: Hook = (_operation, proceed) => proceed()
 export const makeDisk = (): Disk => {
   const synced = new Map<string, number>()
   const named = new Map<string, ReadonlySet<string>>()
+  /** Directories that were made here: only those may vanish. */
+  const fresh = new Set<string>()
 
   const noteSync = (path: string) => {
     const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory()
@@ -125,15 +127,20 @@ export const makeDisk = (): Disk => {
             shown("remove", path, () =>
               Effect.tap(fs.remove(path, options), () => Effect.sync(() => synced.delete(path)))),
           makeDirectory: (path, options) =>
-            shown("make directory", path, () => fs.makeDirectory(path, options)),
+            shown("make directory", path, () => {
+              for (let at = path; !existsSync(at); at = dirname(at)) fresh.add(at)
+              return fs.makeDirectory(path, options)
+            }),
           readDirectory: (path, options) =>
             shown("list", path, () => fs.readDirectory(path, options))
         }
       })
     ).pipe(Layer.provide(NodeFileSystem.layer)),
     cutPower: (directory) => {
-      if (named.get(dirname(directory))?.has(basename(directory)) !== true) {
-        rmSync(directory, { recursive: true, force: true })
+      for (let at = directory; fresh.has(at); at = dirname(at)) {
+        if (named.get(dirname(at))?.has(basename(at)) !== true) {
+          rmSync(at, { recursive: true, force: true })
+        }
       }
       if (!existsSync(directory)) return
       for (const name of readdirSync(directory)) {

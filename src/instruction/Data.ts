@@ -1,0 +1,183 @@
+/**
+ * The data behind an instruction: a closed union that `Machine` and `Session` switch on, and the one
+ * function that makes an instruction of it. Nothing here runs anything.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Pipeable from "effect/Pipeable"
+import type * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import type { Branch, Instruction } from "./Yieldable.ts"
+
+/** What a step is told about itself. */
+export interface StepInfo {
+  readonly runId: string
+  readonly stepId: string
+  /** From 1, in this session. */
+  readonly attempt: number
+  /** The same for every attempt of this step of this run, in every session: pass it to what you call. */
+  readonly idempotencyKey: string
+  /** Grows with every session: a resource that remembers the highest can refuse an owner that lost the run. */
+  readonly fence: number
+  /** Aborted when the step is interrupted: by its timeout, a cancel, a lost race or a lost run. */
+  readonly signal: AbortSignal
+}
+
+/** `StepInfo` for Effects: available inside every step. */
+export class StepContext extends Context.Service<StepContext, StepInfo>()("reprise/StepContext") {}
+
+type AnyEffect = Effect.Effect<any, any, any>
+/** What a step may run. */
+export type Work = AnyEffect | ((step: StepInfo) => unknown)
+
+/** How often and when a failed attempt is repeated: a count, a schedule, or Effect's retry options. */
+export type Retry = number | Schedule.Schedule<any, any, any, any> | Effect.Retry.Options<any>
+
+export interface StepOptions {
+  /** Encodes the value. Needed for what JSON cannot hold; decodes what older code journaled. */
+  readonly schema?: Schema.Top | undefined
+  /** Declares the failures that reach the body as they are. */
+  readonly error?: Schema.Top | undefined
+  /** Default: no retry. */
+  readonly retry?: Retry | undefined
+  /** For one attempt. */
+  readonly timeout?: Duration.Input | undefined
+  /** `at-most-once` journals an intent first and never runs the step a second time. Default: `at-least-once`. */
+  readonly delivery?: "at-least-once" | "at-most-once" | undefined
+}
+
+/** The closed union that `Replay` and `Interpreter` switch on. */
+export type Data = Step | Suspend | Fan | Log | Fail | AskRunId | Wrap
+
+export interface Step {
+  readonly op: "step"
+  readonly name: string
+  readonly work: Work
+  readonly options: StepOptions
+}
+export interface Suspend {
+  readonly op: "suspend"
+  readonly name: string
+  readonly key: string | undefined
+  readonly reason: string | undefined
+}
+export interface Fan {
+  readonly op: "all" | "race" | "any"
+  readonly name: string
+  readonly branches: ReadonlyArray<readonly [key: string, branch: Branch]>
+  readonly concurrency: number
+  /** How the outcomes become one value. */
+  readonly shape: "record" | "array" | "discard"
+  /** With `true` a failed branch is a value and ends nothing. */
+  readonly results: boolean
+}
+export interface Log {
+  readonly op: "log"
+  readonly message: string
+  readonly fields: Record<string, unknown>
+}
+export interface Fail {
+  readonly op: "fail"
+  readonly error: unknown
+}
+export interface AskRunId {
+  readonly op: "runId"
+}
+/** Another branch run in the same place; `map`, `result` and `catch` are made of it. */
+export interface Wrap {
+  readonly op: "wrap"
+  readonly run: () => Iterator<unknown, unknown, unknown>
+}
+
+const TypeId = "~reprise/Instruction"
+
+/** Whether `u` may be yielded by a body. */
+export const isInstruction = (u: unknown): u is Instruction<any, any, any> =>
+  typeof u === "object" && u !== null && TypeId in u
+
+/** Fails a step that handed out an instruction instead of a value. */
+export const misplacedError = (self: Instruction<any, any, any>): TypeError => misplaced(data(self))
+
+/** The data of an instruction. */
+export const data = (self: Instruction<any, any, any>): Data => self as unknown as Data
+
+/** Hands its instruction out once and the answer back. */
+class Once implements Iterator<unknown, unknown, unknown> {
+  private asked = false
+  private readonly self: object
+  constructor(self: object) {
+    this.self = self
+  }
+  next(answer: unknown): IteratorResult<unknown, unknown> {
+    if (this.asked) return { done: true, value: answer }
+    this.asked = true
+    return { done: false, value: this.self }
+  }
+  throw(error: unknown): IteratorResult<unknown, unknown> {
+    throw error
+  }
+  return(value: unknown): IteratorResult<unknown, unknown> {
+    return { done: true, value }
+  }
+}
+
+const misplaced = (self: Data): TypeError =>
+  new TypeError(
+    `${
+      "name" in self ? `"${self.name}"` : `"${self.op}"`
+    } is an instruction, and was used inside a step. `
+      + `Instructions belong in the body: yield* them there, one after the other.`
+  )
+
+const Proto = {
+  ...Pipeable.Prototype,
+  // What Effect's runtime calls on whatever is yielded in Effect.gen: without it the fiber ends unheard.
+  ["~effect/Effect/evaluate"](this: Data) {
+    return Effect.die(misplaced(this))
+  },
+  [TypeId]: TypeId,
+  [Symbol.iterator](this: Data) {
+    return this.op === "wrap" ? this.run() : new Once(this)
+  }
+}
+
+/** Set while a divergence or a defect is being located: instructions remember where they were made. */
+let tracing = false
+const traces = new WeakMap<object, string>()
+
+/** Runs `f` with instructions remembering the stack they are made in. Slow; nothing else changes. */
+export const traced = <A>(f: () => A): A => {
+  tracing = true
+  try {
+    return f()
+  } finally {
+    tracing = false
+  }
+}
+
+/** The stack in which the instruction was made, if that was under `traced`. */
+export const stackOf = (self: object): string | undefined => traces.get(self)
+
+/** An instruction is its data on a prototype that can be piped and yielded. */
+export const make = (fields: Data): any => {
+  const self = Object.assign(Object.create(Proto), fields)
+  if (tracing) traces.set(self, new Error("made here").stack ?? "")
+  return self
+}
+
+/** A name that can stand in an id. */
+export const named = (what: string, name: unknown): string => {
+  if (typeof name === "string" && name !== "" && name.length <= 200) return name
+  throw new TypeError(
+    `${what} needs a name of 1 to 200 characters, but was given ${
+      JSON.stringify(name) ?? String(name)
+    }.`
+  )
+}
+
+/** The generator that runs a branch. */
+export const iterate = (branch: Branch): Iterator<unknown, unknown, unknown> =>
+  typeof branch === "function"
+    ? branch()
+    : branch[Symbol.iterator]() as Iterator<unknown, unknown, unknown>

@@ -1,0 +1,111 @@
+/**
+ * `step`: runs work once and journals its outcome. Mostly the types that hold it to what a journal can
+ * keep.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import type { Unsafe } from "../internal/JsonSafe.ts"
+import {
+  make,
+  named,
+  type StepContext,
+  type StepInfo,
+  type StepOptions,
+  type Work
+} from "./Data.ts"
+import type { StepFailed, Undeclared } from "./Failures.ts"
+import type { Instruction } from "./Yieldable.ts"
+
+type Out<W> = W extends Effect.Effect<infer A, infer _E, infer _R> ? A
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
+  : never
+type WorkError<W> = W extends Effect.Effect<infer _A, infer E, infer _R> ? E
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+  : never
+type WorkServices<W> = W extends Effect.Effect<infer _A, infer _E, infer R> ? R
+  : W extends (...args: any) => infer X
+    ? X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+  : never
+
+type StepValue<W, O> = O extends { readonly schema: infer S extends Schema.Top } ? S["Type"]
+  : Out<W>
+type StepFailure<W, O> = O extends { readonly error: infer S extends Schema.Top } ? S["Type"]
+  : [WorkError<W>] extends [never] ? never
+  : Undeclared<WorkError<W>>
+type CodecServices<O, Key extends string> = O extends
+  { readonly [K in Key]: infer S extends Schema.Top }
+  ? S["DecodingServices"] | S["EncodingServices"]
+  : never
+type RetryServices<O> = O extends
+  { readonly retry: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R> } ? R
+  : O extends {
+    readonly retry: {
+      readonly schedule: Schedule.Schedule<infer _Out, infer _In, infer _E, infer R>
+    }
+  } ? R
+  : never
+type StepServices<W, O> =
+  | Exclude<WorkServices<W>, StepContext>
+  | CodecServices<O, "schema">
+  | CodecServices<O, "error">
+  | RetryServices<O>
+
+/** Work that gives an `A`. */
+type WorkFor<A> =
+  | Effect.Effect<A, any, any>
+  | ((step: StepInfo) => Effect.Effect<A, any, any> | PromiseLike<A> | A)
+
+/** `unknown` when all is well, else a type whose only property is the advice. */
+type Checked<W, O> =
+  & (O extends { readonly schema: infer S extends Schema.Top } ? WorkFor<S["Type"]>
+    : [Unsafe<Out<W>>] extends [never] ? unknown
+    : {
+      readonly [
+        K in `This step returns ${Unsafe<Out<W>>}, which JSON cannot hold: give it { schema }`
+      ]: never
+    })
+  & (O extends { readonly error: infer S extends Schema.Top }
+    ? [WorkError<W>] extends [S["Type"]] ? unknown
+    : [StepFailed] extends [S["Type"]] ? unknown
+    : {
+      readonly "This step can fail with what its { error } does not declare": Exclude<
+        WorkError<W>,
+        S["Type"]
+      >
+    }
+    : unknown)
+
+const GeneratorFunction: unknown = (function*() {}).constructor
+
+/**
+ * Runs `work` once and journals its outcome; a replay is handed the journaled outcome.
+ *
+ * `work` is an Effect, or a function of `StepInfo` that returns an Effect, a Promise or a value. Use it
+ * for everything that must not happen again, or whose answer may change: calls, time, chance. The value
+ * must survive JSON, or a `schema` encodes it. A failure reaches the body as `StepFailed`, or as itself
+ * where the step's or the workflow's `error` declares it.
+ *
+ * @example
+ * ```ts
+ * import { Instruction } from "reprise"
+ *
+ * const total = Instruction.step("total", () => 40 + 2)
+ * Instruction.isInstruction(total) // => true
+ * ```
+ */
+export const step = <W extends Work, const O extends StepOptions = {}>(
+  name: string,
+  work: W & Checked<W, O>,
+  options?: O
+): Instruction<StepValue<W, O>, StepFailure<W, O>, StepServices<W, O>> => {
+  if ((work as unknown) instanceof (GeneratorFunction as new() => object)) {
+    throw new TypeError(
+      `Step "${name}" was given a generator function. Write ctx.step("${name}", Effect.fn(function*() { … })) `
+        + `for an Effect, or yield the instructions in the body itself.`
+    )
+  }
+  return make({ op: "step", name: named("A step", name), work, options: options ?? {} })
+}

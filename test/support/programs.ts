@@ -1,0 +1,380 @@
+/**
+ * Random workflow bodies as data: what a property test draws, prints when it fails, and runs both on the
+ * bare machine and through the public API.
+ *
+ * A body made of a program observes every value it is handed. What it observed is its result, in the order
+ * of the program and so independent of timing; `Env` holds what depends on timing: a hash over everything
+ * in the order it was observed, and variables that all branches share.
+ */
+import { Result } from "effect"
+import fc from "fast-check"
+import * as I from "../../src/Instruction.ts"
+
+/** What stands around an instruction. */
+type Wrap = "result" | "catch" | "map"
+type Block = ReadonlyArray<Statement>
+
+interface Fan {
+  readonly concurrency?: number
+  readonly results?: boolean
+  readonly discard?: boolean
+  readonly name?: string
+}
+
+export type Statement =
+  | { readonly t: "step"; readonly name: string; readonly once?: boolean } & Yielded
+  | { readonly t: "wait"; readonly event: string; readonly key?: string } & Yielded
+  | {
+    readonly t: "fan"
+    readonly op: "all" | "race" | "any"
+    readonly record: boolean
+    readonly branches: ReadonlyArray<{ readonly form: Form; readonly body: Block }>
+  }
+    & Fan
+    & Yielded
+  | { readonly t: "each"; readonly items: number; readonly keyed: boolean; readonly body: Block }
+    & Fan
+    & Yielded
+  | {
+    readonly t: "try"
+    readonly body: Block
+    readonly catch?: Block
+    /** Whether it holds back what it caught, a cancel too. */
+    readonly swallow: boolean
+    readonly finally?: Block
+  }
+  | { readonly t: "call" | "loop"; readonly body: Block; readonly times: number }
+  | { readonly t: "if"; readonly variable: number; readonly then: Block; readonly else: Block }
+  | { readonly t: "set"; readonly variable: number }
+  | { readonly t: "log" | "runId" | "fail" | "throw" | "return" }
+
+type Form = "instruction" | "function" | "object"
+
+interface Yielded {
+  readonly wrap?: Wrap
+  /** `yield` instead of `yield*`. */
+  readonly plain?: boolean
+}
+
+export type Program = Block
+
+// ---------------------------------------------------------------------------------------------------
+// running one
+
+/** What a run of a program has seen, in the order it saw it. */
+export class Env {
+  readonly variables = [1, 2, 3, 4]
+  seen = 1
+  see(where: string, value: string): void {
+    this.seen = hash(`${this.seen}${where}${value}`)
+  }
+}
+
+/** 32 bits of a text. */
+export const hash = (text: string): number => {
+  let h = 2166136261
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 16777619)
+  return h >>> 0
+}
+
+/** A value as text, errors and `Result`s too. */
+export const show = (value: unknown): string => {
+  if (Result.isResult(value)) {
+    return Result.isSuccess(value) ? `ok ${show(value.success)}` : `not ok ${show(value.failure)}`
+  }
+  if (value instanceof Error) {
+    const { _tag, message, name } = value as Error & { readonly _tag?: string }
+    return `${_tag ?? name}: ${message}`
+  }
+  if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`
+  if (typeof value === "object" && value !== null) {
+    return `{${Object.entries(value).map(([key, field]) => `${key}: ${show(field)}`).join(", ")}}`
+  }
+  return String(value)
+}
+
+/** What the steps of a program do. */
+export type Work = (info: I.StepInfo) => unknown
+
+type Running = Generator<any, boolean, any>
+
+/** The body of a program. `work` runs in every step; its value is what the step gives. */
+export const bodyOf = function*(
+  program: Program,
+  env: Env,
+  work: Work
+): Generator<any, ReadonlyArray<string>, any> {
+  const log: Array<string> = []
+  yield* run(program, { env, work, log, where: "" })
+  return log
+}
+
+interface Scope {
+  readonly env: Env
+  readonly work: Work
+  /** What this generator has observed. */
+  readonly log: Array<string>
+  readonly where: string
+}
+
+const branch = (body: Block, scope: Scope, name: string) =>
+  function*(): Generator<any, ReadonlyArray<string>, any> {
+    const log: Array<string> = []
+    yield* run(body, { ...scope, log, where: `${scope.where}[${name}]` })
+    return log
+  }
+
+const wrapped = (instruction: I.Instruction<any, any, any>, { wrap }: Yielded, { work }: Scope) => {
+  switch (wrap) {
+    case "result":
+      return I.result(instruction)
+    case "catch":
+      return I.catch(instruction, () => I.step("fallback", work))
+    case "map":
+      return I.map(instruction, (value) => `mapped ${show(value)}`)
+    default:
+      return instruction
+  }
+}
+
+const options = ({ concurrency, discard, name, results }: Fan): any => ({
+  ...(concurrency === undefined ? undefined : { concurrency }),
+  ...(discard === true ? { discard } : undefined),
+  ...(name === undefined ? undefined : { name }),
+  ...(results === true ? { mode: "result" } : undefined)
+})
+
+/** The instruction of a statement that is one. */
+const instructionOf = (s: Statement, scope: Scope): I.Instruction<any, any, any> => {
+  switch (s.t) {
+    case "step":
+      return I.step(s.name, scope.work, s.once === true ? { delivery: "at-most-once" } : {})
+    case "wait":
+      return I.suspend(s.event, s.key === undefined ? {} : { key: s.key })
+    case "fan": {
+      const branches = s.branches.map(({ body, form }, k): I.Branch => {
+        const [first] = body
+        if (form === "instruction" && (first?.t === "step" || first?.t === "wait")) {
+          return wrapped(instructionOf(first, scope), first, scope)
+        }
+        const make = branch(body, scope, String(k))
+        return form === "object" ? make() : make
+      })
+      const fan = I[s.op] as (branches: unknown, o: unknown) => I.Instruction<any, any, any>
+      return fan(
+        s.record ? Object.fromEntries(branches.map((b, k) => [`k${k}`, b])) : branches,
+        options(s)
+      )
+    }
+    case "each":
+      return I.forEach(
+        Array.from({ length: s.items }, (_, k) => `item ${k}`),
+        (item) => branch(s.body, scope, item),
+        { ...options(s), ...(s.keyed ? { key: (item: string) => item } : undefined) }
+      )
+    default:
+      return I.runId
+  }
+}
+
+/** Runs a block; true when the generator is to return. */
+const run = function*(block: Block, scope: Scope): Running {
+  const { env, log } = scope
+  for (const [k, s] of block.entries()) {
+    const where = `${scope.where}.${k}`
+    const see = (value: unknown) => {
+      const text = show(value)
+      log.push(text)
+      env.see(where, text)
+    }
+    const inner = { ...scope, where }
+    switch (s.t) {
+      case "step":
+      case "wait":
+      case "fan":
+      case "each": {
+        const instruction = wrapped(instructionOf(s, inner), s, inner)
+        const value: unknown = s.plain === true ? yield instruction : yield* instruction
+        see(value)
+        env.variables[hash(where) % 4]! += hash(show(value)) % 7
+        break
+      }
+      case "try": {
+        try {
+          if (yield* run(s.body, inner)) return true
+        } catch (error) {
+          see(error)
+          if (!s.swallow && (s.catch === undefined || error instanceof I.Cancelled)) throw error
+          if (s.catch !== undefined && (yield* run(s.catch, inner))) return true
+        } finally {
+          if (s.finally !== undefined) yield* run(s.finally, inner)
+        }
+        break
+      }
+      case "call": {
+        see(yield* branch(s.body, inner, "call")())
+        break
+      }
+      case "loop":
+        for (let n = 0; n < s.times; n++) {
+          if (yield* run(s.body, { ...inner, where: `${where}(${n})` })) return true
+        }
+        break
+      case "if":
+        if (yield* run(env.variables[s.variable]! % 2 === 0 ? s.then : s.else, inner)) return true
+        break
+      case "set":
+        env.variables[s.variable] = (env.variables[(s.variable + 1) % 4]! * 3 + env.seen) % 1000
+        break
+      case "log":
+        yield* I.log(where)
+        break
+      case "runId":
+        see(yield* I.runId)
+        break
+      case "fail":
+        yield* I.fail({ _tag: "Failed", where })
+        break
+      case "throw":
+        throw new Error(`thrown at ${where}`)
+      case "return":
+        return true
+    }
+  }
+  return false
+}
+
+// ---------------------------------------------------------------------------------------------------
+// drawing one
+
+/** What may stand in a program. */
+export interface Kinds {
+  /** Combinators; none makes a sequential body. */
+  readonly fans: ReadonlyArray<"all" | "race" | "any" | "each">
+  /** Variables that all branches share, so that what happens depends on the order of outcomes. */
+  readonly shared: boolean
+  /** Uncaught bugs. */
+  readonly throws: boolean
+  /** Typed failures of the body. */
+  readonly fails: boolean
+  /** Steps that must not run twice. */
+  readonly once: boolean
+}
+
+interface Shapes {
+  readonly block: Block
+  readonly short: Block
+  readonly statement: Statement
+  readonly leaf: Statement
+  readonly fan: Statement
+  readonly each: Statement
+  readonly try: Statement
+  readonly nest: Statement
+  readonly if: Statement
+}
+
+const names = fc.constantFrom("a", "b", "c", "d/e#2")
+
+const yielded = {
+  wrap: fc.option(fc.constantFrom<Wrap>("result", "catch", "map"), { nil: undefined, freq: 2 }),
+  plain: fc.option(fc.constant(true), { nil: undefined, freq: 5 })
+}
+
+const fanOptions = {
+  concurrency: fc.option(fc.integer({ min: 1, max: 2 }), { nil: undefined, freq: 2 }),
+  results: fc.option(fc.constant(true), { nil: undefined, freq: 3 }),
+  discard: fc.option(fc.constant(true), { nil: undefined, freq: 6 }),
+  name: fc.option(fc.constantFrom("fan", "f[0]"), { nil: undefined, freq: 3 })
+}
+
+/** Draws programs, smaller ones first. */
+export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
+  const depthIdentifier = fc.createDepthIdentifier()
+  const often = (weight: number, arbitrary: fc.Arbitrary<Statement>) => ({ arbitrary, weight })
+  const onlyIf = (condition: boolean, weight: number, arbitrary: fc.Arbitrary<Statement>) =>
+    condition ? [often(weight, arbitrary)] : []
+  const simple = (...t: ReadonlyArray<"log" | "runId" | "fail" | "throw" | "return">) =>
+    fc.constantFrom(...t).map((t): Statement => ({ t }))
+  const fans = kinds.fans.filter((fan) => fan !== "each")
+  const step: fc.Arbitrary<Statement> = fc.record({
+    t: fc.constant("step" as const),
+    name: names,
+    once: kinds.once
+      ? fc.option(fc.constant(true), { nil: undefined, freq: 5 })
+      : fc.constant(undefined),
+    ...yielded
+  }).map(clean)
+  const wait: fc.Arbitrary<Statement> = fc.record({
+    t: fc.constant("wait" as const),
+    event: fc.constantFrom("x", "y"),
+    key: fc.option(fc.constantFrom("k"), { nil: undefined, freq: 3 }),
+    ...yielded
+  }).map(clean)
+  return fc.letrec<Shapes>((tie) => ({
+    block: fc.array(tie("statement"), { minLength: 1, maxLength: 4, depthIdentifier }),
+    short: fc.array(tie("statement"), { maxLength: 2, depthIdentifier }),
+    statement: fc.oneof(
+      { maxDepth: 4, depthIdentifier, withCrossShrink: true },
+      often(8, tie("leaf")),
+      ...onlyIf(fans.length > 0, 4, tie("fan")),
+      ...onlyIf(kinds.fans.includes("each"), 1, tie("each")),
+      often(2, tie("try")),
+      often(2, tie("nest")),
+      ...onlyIf(kinds.shared, 1, tie("if"))
+    ),
+    leaf: fc.oneof(
+      often(6, step),
+      often(3, wait),
+      often(1, simple("log", "runId")),
+      ...onlyIf(kinds.shared, 1, fc.nat(3).map((variable): Statement => ({ t: "set", variable }))),
+      ...onlyIf(kinds.fails, 1, simple("fail", "return")),
+      ...onlyIf(kinds.throws, 1, simple("throw"))
+    ),
+    fan: fc.record({
+      t: fc.constant("fan" as const),
+      op: fc.constantFrom(...fans),
+      record: fc.boolean(),
+      branches: fc.array(
+        fc.record({
+          form: fc.constantFrom<Form>("instruction", "function", "object"),
+          body: tie("block")
+        }),
+        { minLength: 1, maxLength: 4, depthIdentifier }
+      ),
+      ...fanOptions,
+      ...yielded
+    }).map(clean),
+    each: fc.record({
+      t: fc.constant("each" as const),
+      items: fc.integer({ min: 0, max: 3 }),
+      keyed: fc.boolean(),
+      body: tie("short"),
+      ...fanOptions,
+      ...yielded
+    }).map(clean),
+    try: fc.record({
+      t: fc.constant("try" as const),
+      body: tie("short"),
+      catch: fc.option(tie("short"), { nil: undefined }),
+      swallow: fc.boolean(),
+      finally: fc.option(tie("short"), { nil: undefined, freq: 2 })
+    }).map(clean),
+    nest: fc.record({
+      t: fc.constantFrom("call" as const, "loop" as const),
+      body: tie("short"),
+      times: fc.integer({ min: 1, max: 3 })
+    }),
+    if: fc.record({
+      t: fc.constant("if" as const),
+      variable: fc.nat(3),
+      then: tie("short"),
+      else: tie("short")
+    })
+  })).block
+}
+
+/** Without the options that were not drawn, so that a printed program is short. */
+const clean = (drawn: object): Statement =>
+  Object.fromEntries(
+    Object.entries(drawn).filter(([, value]) => value !== undefined)
+  ) as unknown as Statement
