@@ -3,7 +3,7 @@
  * users, beside `effect/Schema` alone, which everything here needs in any case.
  */
 import { spawnSync } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { directory } from "./files.ts"
 import { type Figure, interleave, median, ratio, report, show, time } from "./measure.ts"
@@ -16,22 +16,27 @@ const run = (args: ReadonlyArray<string>): void => {
   if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}`)
 }
 
-const tsc = join(root, "node_modules/typescript/bin/tsc")
-run([tsc, "-p", "tsconfig.build.json", "--outDir", at, "--declaration", "false", "--declarationMap", "false"])
+// The package as it is installed: what it exports and how Node is told its format are part of the cost.
+const installed = join(at, "node_modules", "reprise")
+mkdirSync(installed, { recursive: true })
+copyFileSync(join(root, "package.json"), join(installed, "package.json"))
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+run([tsc, "-p", "tsconfig.build.json", "--outDir", join(installed, "dist")])
 
-const importing = (name: string, code: string) => {
-  const file = join(at, `${name}.mjs`)
-  writeFileSync(file, code)
+/** A whole process that imports `module`. */
+const importing = (module: string) => {
+  const file = join(at, `${module.replaceAll("/", "-")}.mjs`)
+  writeFileSync(file, module === "nothing" ? "" : `import "${module}"\n`)
   return () => time(() => run([file]))
 }
 
 const t = await interleave({
-  schema: importing("schema", `import "effect/Schema"`),
-  reprise: importing("reprise", `import "./index.js"`),
-  node: importing("node", `import "./node.js"`),
-  barrel: importing("barrel", `import "effect"`),
-  nothing: importing("nothing", "")
-}, { rounds: 15, warmUp: 2 })
+  schema: importing("effect/Schema"),
+  reprise: importing("reprise"),
+  node: importing("reprise/node"),
+  barrel: importing("effect"),
+  nothing: importing("nothing")
+}, { rounds: 21, warmUp: 2 })
 
 const against = `against ${show(median(t.schema))}`
 const figures: ReadonlyArray<Figure> = [

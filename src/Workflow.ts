@@ -1,306 +1,40 @@
 /**
  * Workflows as people write and call them: a contract (name, schemas), a body, and the typed calls.
  *
- * Owns types, and the encoding of inputs and events; what the calls do is `Interpreter` and `Runs`.
+ * The front of `workflow/`, and the encoding of inputs and events; what the calls do is `Interpreter`
+ * and `Runs`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Codec from "./Codec.ts"
-import type { Wait } from "./Entry.ts"
 import * as Instruction from "./Instruction.ts"
-import type { Unsafe } from "./internal/JsonSafe.ts"
 import * as Interpreter from "./Interpreter.ts"
-import type { Journal } from "./Journal.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import * as Runs from "./Runs.ts"
-import * as Status from "./Status.ts"
+import type * as Status from "./Status.ts"
 import type { Storage } from "./Storage.ts"
+import type { AnyInstruction, BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
+import { InputRejected, NoOutput, output } from "./workflow/Results.ts"
+import type {
+  Contract,
+  Ctx,
+  Events,
+  Options,
+  RunOptions,
+  TypeIn,
+  Workflow
+} from "./workflow/Types.ts"
 
 export { Limits, type LimitsShape, Unserializable, ValueTooLarge } from "./Codec.ts"
 export { VersionMismatch } from "./Interpreter.ts"
 export { BodyDefect, ReplayMismatch } from "./Replay.ts"
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
-
-// ---------------------------------------------------------------------------------------------------
-// results and errors
-
-interface Of {
-  readonly runId: string
-}
-
-/** What a call that drives a run came to. A suspension is no failure. */
-export type Result<A, E> =
-  | { readonly status: "success"; readonly result: A } & Of
-  | {
-    readonly status: "suspended"
-    /** The first event it waits for. */
-    readonly event: string | undefined
-    readonly reason?: string
-    /** UTC milliseconds of the next timer. */
-    readonly wakeAt?: number
-    readonly waits: ReadonlyArray<Wait>
-  } & Of
-  | { readonly status: "failed"; readonly error: E } & Of
-  | { readonly status: "cancelled"; readonly reason?: string } & Of
-  | { readonly status: "stopped" } & Of
-  /** Open, but it must not go on by itself. */
-  | { readonly status: "blocked"; readonly reason: string } & Of
-  /** Another live process drives it; what was posted will reach it. */
-  | { readonly status: "running" } & Of
-
-/** What a look at a run shows; `pending` is open, with nobody driving it. */
-export type Look<A, E> = Result<A, E> | { readonly status: "pending" } & Of
-
-/** The input does not fit the workflow's schema. Nothing was recorded. */
-export class InputRejected
-  extends Schema.TaggedError<InputRejected>("reprise/InputRejected")("InputRejected", {
-    runId: Schema.String,
-    workflow: Schema.String,
-    why: Schema.String
-  })
-{
-  override get message(): string {
-    return `The input for run "${this.runId}" does not fit workflow "${this.workflow}": ${this.why}. Nothing was recorded.`
-  }
-}
-
-/** A value was asked of a run that has none: it was cancelled, or it is not over. */
-export class NoOutput extends Schema.TaggedError<NoOutput>("reprise/NoOutput")("NoOutput", {
-  runId: Schema.String,
-  status: Status.State,
-  reason: Schema.optionalKey(Schema.String)
-}) {
-  override get message(): string {
-    return `Run "${this.runId}" has no output: it is ${this.status}${
-      this.reason === undefined ? "" : ` (${this.reason})`
-    }. `
-      + `Look at it with status("${this.runId}"), or go on with resume("${this.runId}").`
-  }
-}
-
-/** Everything but the workflow's own errors that a driving call can fail with. */
-export type EngineError = Interpreter.DriveError | InputRejected
-type LookError =
-  | Runs.ReadError
-  | Runs.RunNotFound
-  | Runs.RunExists
-  | RunId.RunIdRejected
-  | Replay.ReplayMismatch
-type SendError = Runs.PostError | Runs.EventRejected
-
-// ---------------------------------------------------------------------------------------------------
-// the types of a contract
-
-/** Payload schemas by event name. */
-export type Events = Readonly<Record<string, Schema.Top>>
-
-export interface Options {
-  /** Decodes what comes from outside and what older code recorded. Without it the input must be JSON. */
-  readonly input?: Schema.Top | undefined
-  /** Encodes what the body returns. Without it that must be JSON. */
-  readonly output?: Schema.Top | undefined
-  /** What the run may fail with. With it the compiler holds every step to it. */
-  readonly error?: Schema.Top | undefined
-  readonly events?: Events | undefined
-  /** Recorded with a run, and compared when it goes on. */
-  readonly version?: string | undefined
-  /** The id of a run that is started without one. */
-  readonly runId?: ((input: any) => string) | undefined
-}
-
-/** What a body is given: every instruction, with the events it may wait for. */
-export interface Ctx<Ev extends Events = {}> {
-  readonly step: typeof Instruction.step
-  readonly suspend: <K extends keyof Ev & string>(
-    event: K,
-    options?: { readonly key?: string | undefined; readonly reason?: string | undefined }
-  ) => Instruction.Instruction<Ev[K]["Type"]>
-  readonly all: typeof Instruction.all
-  readonly forEach: typeof Instruction.forEach
-  readonly race: typeof Instruction.race
-  readonly any: typeof Instruction.any
-  readonly log: typeof Instruction.log
-  readonly fail: typeof Instruction.fail
-  readonly runId: typeof Instruction.runId
-}
-
-/** What a body, or a helper generator of one, returns. */
-export type Body<A, E = never, R = never> = Instruction.Part<A, E, R>
-
-type SchemaIn<O, K extends keyof Options> = O extends
-  { readonly [P in K]: infer S extends Schema.Top } ? S : undefined
-type TypeIn<O, K extends keyof Options, Else> = SchemaIn<O, K> extends Schema.Top
-  ? SchemaIn<O, K>["Type"]
-  : Else
-type EventsIn<O> = O extends { readonly events: infer Ev extends Events } ? Ev : {}
-type Services<S> = S extends Schema.Top ? S["DecodingServices"] | S["EncodingServices"] : never
-type ContractServices<O> =
-  | Services<SchemaIn<O, "input">>
-  | Services<SchemaIn<O, "output">>
-  | Services<SchemaIn<O, "error">>
-  | Services<EventsIn<O>[keyof EventsIn<O>]>
-
-/** An event as the typed calls take it. */
-export type EventOf<Ev extends Events> = {
-  [K in keyof Ev & string]:
-    & {
-      readonly eventName: K
-      readonly key?: string | undefined
-      readonly eventId?: string | undefined
-    }
-    & (undefined extends Ev[K]["Type"] ? { readonly value?: Ev[K]["Type"] }
-      : { readonly value: Ev[K]["Type"] })
-}[keyof Ev & string]
-
-export interface RunOptions {
-  /** Default: the contract's `runId`, else `createRunId()`. */
-  readonly runId?: string | undefined
-}
-
-/** A workflow without its body: what other processes need to talk to its runs. */
-export interface Contract<in out I, out A, out E, in out Ev extends Events, out R = never> {
-  readonly name: string
-  readonly options: Options
-  /** Records a start without driving it; gives the run's id. */
-  readonly enqueue: (
-    input: I,
-    options?: RunOptions
-  ) => Effect.Effect<string, EngineError, Storage | R>
-  /** Posts an event without driving the run. Durable when it returns, delivered once per `eventId`. */
-  readonly send: (runId: string, event: EventOf<Ev>) => Effect.Effect<void, SendError, Storage | R>
-  /** A look at the run. */
-  readonly status: (runId: string) => Effect.Effect<Look<A, E>, LookError, Storage | R>
-  /** The run's state now and after every change, until it ends. */
-  readonly changes: (runId: string) => Stream.Stream<Look<A, E>, LookError, Storage | R>
-  /** Waits for the end without driving the run: its output, or its error. */
-  readonly join: (runId: string) => Effect.Effect<A, E | NoOutput | LookError, Storage | R>
-}
-
-/** A workflow with its body: it can be driven. `R` is what its steps need, `C` what its schemas need. */
-export interface Workflow<
-  in out I,
-  out A,
-  out E,
-  in out Ev extends Events,
-  out R = never,
-  out C = never
-> extends Contract<I, A, E, Ev, C> {
-  /**
-   * Drives a run until it ends or only waits. A known run with the same input is attached to: its end,
-   * its suspension, or on with it.
-   */
-  readonly start: (
-    input: I,
-    options?: RunOptions
-  ) => Effect.Effect<Result<A, E>, EngineError, Storage | R>
-  /** Drives a run to its end in this process, waiting for events: its output, or its error. */
-  readonly execute: (
-    input: I,
-    options?: RunOptions
-  ) => Effect.Effect<A, E | NoOutput | EngineError, Storage | R>
-  /** Posts the event, if any, then drives the run on. */
-  readonly resume: (
-    runId: string,
-    event?: EventOf<Ev>
-  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
-  /** Asks for the run to be cancelled and drives its clean-up. A second cancel ends it at once. */
-  readonly cancel: (
-    runId: string,
-    options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
-  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
-  /** What this code makes of a journal; nothing is run. */
-  readonly replay: (journal: Journal) => Replay.Replayed
-}
-
-// what `make` infers from a body
-
-type AnyInstruction = Instruction.Instruction<any, any, any>
-/** A body that is given `I`, yields `Y` and returns `A`. */
-type BodyOf<O, I, Y, A> = (
-  ctx: Ctx<EventsIn<O>>,
-  input: I
-) => Generator<Y, A, Instruction.WriteYieldWithAStar>
-
-type Yielded<B> = B extends (...args: any) => Generator<infer Y, infer _A, infer _N> ? Y : never
-type Returned<B> = B extends (...args: any) => Generator<infer _Y, infer A, infer _N> ? A : never
-type InputOf<O, B> = TypeIn<
-  O,
-  "input",
-  B extends (ctx: any, ...rest: infer Rest) => unknown ? Rest extends [infer I, ...any] ? I : void
-    : void
->
-
-type Declared<E> = E extends Instruction.Undeclared<infer _> ? never : E
-type FailureOf<O, Y> =
-  | Instruction.StepError
-  | TypeIn<O, "error", Declared<Instruction.ErrorOf<Y>>>
-
-type IsAny<T> = 0 extends 1 & T ? true : false
-type Uncovered<E, Covered> = IsAny<E> extends true ? never
-  : E extends Instruction.Undeclared<infer X> ? X extends Covered ? never : X
-  : E extends Covered | Instruction.StepError ? never
-  : E
-type TagOf<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an error"
-
-type CheckedErrors<O, Y> = SchemaIn<O, "error"> extends Schema.Top
-  ? [Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>] extends [never] ? unknown
-  : {
-    readonly [
-      K in `This body can fail with ${TagOf<
-        Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>
-      >}, which the workflow's error schema does not cover: add it there, give the step its own { error }, or handle it with Instruction.result, catch or catchTag`
-    ]: never
-  }
-  : unknown
-type CheckedOutput<O, A> = SchemaIn<O, "output"> extends Schema.Top ? unknown
-  : [Unsafe<A>] extends [never] ? unknown
-  : {
-    readonly [
-      K in `This workflow returns ${Unsafe<A>}, which JSON cannot hold: give it { output }`
-    ]: never
-  }
-type CheckedInput<O, I> = SchemaIn<O, "input"> extends Schema.Top ? unknown
-  : [Unsafe<I>] extends [never] ? unknown
-  : {
-    readonly [K in `This workflow takes ${Unsafe<I>}, which JSON cannot hold: give it { input }`]:
-      never
-  }
-/** `unknown` when all is well, else a type whose only property is the advice. */
-type Checked<O, I, Y, A> = CheckedErrors<O, Y> & CheckedOutput<O, A> & CheckedInput<O, I>
-
-type Made<O, I, Y, A> = Workflow<
-  I,
-  TypeIn<O, "output", A>,
-  FailureOf<O, Y>,
-  EventsIn<O>,
-  Instruction.ServicesOf<Y> | ContractServices<O>,
-  ContractServices<O>
->
-
-/** A contract that still wants its body. */
-export interface Definition<O extends Options> extends
-  Contract<
-    TypeIn<O, "input", Schema.Json>,
-    TypeIn<O, "output", Schema.Json>,
-    TypeIn<O, "error", Schema.Json> | Instruction.StepError,
-    EventsIn<O>,
-    ContractServices<O>
-  >
-{
-  /** The workflow with this body. */
-  readonly make: <
-    B extends BodyOf<O, TypeIn<O, "input", any>, AnyInstruction, TypeIn<O, "output", any>>
-  >(
-    body: B & Checked<O, InputOf<O, B>, Yielded<B>, Returned<B>>
-  ) => Made<O, InputOf<O, B>, Yielded<B>, Returned<B>>
-}
-
-// ---------------------------------------------------------------------------------------------------
-// constructors
+export type { Definition } from "./workflow/Infer.ts"
+export * from "./workflow/Results.ts"
+export type * from "./workflow/Types.ts"
 
 /**
  * A contract apart from its body: for processes that send, enqueue or look but do not drive, and for
@@ -364,23 +98,6 @@ export const make: {
 } = (name: string, ...rest: ReadonlyArray<unknown>): any => {
   const [options, body] = rest.length === 1 ? [{}, rest[0]] : rest
   return makeWorkflow(makeContract(name, options as Options), options as Options, body)
-}
-
-/** A result's value or its error; `NoOutput` when the run is not over or was cancelled. */
-export const output = <A, E>(result: Look<A, E>): Effect.Effect<A, E | NoOutput> => {
-  switch (result.status) {
-    case "success":
-      return Effect.succeed(result.result)
-    case "failed":
-      return Effect.fail(result.error)
-    default: {
-      const { runId, status } = result
-      const reason = "reason" in result ? result.reason : undefined
-      return Effect.fail(
-        new NoOutput({ runId, status, ...(reason === undefined ? undefined : { reason }) })
-      )
-    }
-  }
 }
 
 // internal

@@ -199,20 +199,35 @@ describe("RunLog", () => {
   it.effect("names the run again when another one printed in between", () =>
     Effect.gen(function*() {
       const slow = Workflow.make("slow", function*(ctx, millis: number) {
-        yield* ctx.step("work", () => takes(millis, millis))
+        yield* ctx.all({
+          a: function*() {
+            yield* ctx.step("work", () => takes(millis, millis))
+            yield* ctx.step("rest", () => takes(millis, millis))
+          }
+        }, { name: "fan" })
       })
       yield* ticking(Effect.all([
-        slow.start(20, { runId: "r one" }),
-        slow.start(10, { runId: "r2" })
+        slow.start(10, { runId: "r one" }),
+        slow.start(15, { runId: "r2" })
       ], { concurrency: 2 })).pipe(Effect.provide(RunLog.layer()))
-      const [first, ...rest] = yield* printed
-      expect(first).toBe("slow \"r one\"")
-      expect(rest.slice(-5)).toEqual([
-        "  ✓ work  10  (10ms)",
-        "✓ r2 success",
+      const lines = yield* printed
+      expect(lines.slice(lines.indexOf("    ✓ [a] work  10  (10ms)") - 2)).toEqual([
         "\"r one\"",
-        "  ✓ work  20  (20ms)",
-        "✓ \"r one\" success"
+        "  fan",
+        "    ✓ [a] work  10  (10ms)",
+        "    … [a] rest",
+        "r2",
+        "  fan",
+        "    ✓ [a] work  15  (15ms)",
+        "    … [a] rest",
+        "\"r one\"",
+        "  fan",
+        "    ✓ [a] rest  10  (10ms)",
+        "✓ \"r one\" success",
+        "r2",
+        "  fan",
+        "    ✓ [a] rest  15  (15ms)",
+        "✓ r2 success"
       ])
     }).pipe(Effect.provide(Storage.layerMemory)))
 

@@ -29,7 +29,7 @@ const fileRanks: Record<string, number> = {
   "Runs.ts": 5,
   "Session.ts": 6,
   "Interpreter.ts": 7,
-  "Workflow.ts": 8,
+  "Workflow.ts": 8.5,
   "Cluster.ts": 9,
   "Pipeline.ts": 9,
   "RunLog.ts": 9,
@@ -43,6 +43,7 @@ const fileRanks: Record<string, number> = {
 const folderRanks: Record<string, number> = {
   internal: -2,
   instruction: 0,
+  workflow: 8,
   ai: 10,
   http: 10,
   storage: 10,

@@ -1,0 +1,92 @@
+/**
+ * What a driving call gives back, and the errors that a caller's own input can cause.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Wait } from "../Entry.ts"
+import type * as Interpreter from "../Interpreter.ts"
+import type * as Replay from "../Replay.ts"
+import type * as RunId from "../RunId.ts"
+import type * as Runs from "../Runs.ts"
+import * as Status from "../Status.ts"
+
+interface Of {
+  readonly runId: string
+}
+
+/** What a call that drives a run came to. A suspension is no failure. */
+export type Result<A, E> =
+  | { readonly status: "success"; readonly result: A } & Of
+  | {
+    readonly status: "suspended"
+    /** The first event it waits for. */
+    readonly event: string | undefined
+    readonly reason?: string
+    /** UTC milliseconds of the next timer. */
+    readonly wakeAt?: number
+    readonly waits: ReadonlyArray<Wait>
+  } & Of
+  | { readonly status: "failed"; readonly error: E } & Of
+  | { readonly status: "cancelled"; readonly reason?: string } & Of
+  | { readonly status: "stopped" } & Of
+  /** Open, but it must not go on by itself. */
+  | { readonly status: "blocked"; readonly reason: string } & Of
+  /** Another live process drives it; what was posted will reach it. */
+  | { readonly status: "running" } & Of
+
+/** What a look at a run shows; `pending` is open, with nobody driving it. */
+export type Look<A, E> = Result<A, E> | { readonly status: "pending" } & Of
+
+/** The input does not fit the workflow's schema. Nothing was recorded. */
+export class InputRejected
+  extends Schema.TaggedError<InputRejected>("reprise/InputRejected")("InputRejected", {
+    runId: Schema.String,
+    workflow: Schema.String,
+    why: Schema.String
+  })
+{
+  override get message(): string {
+    return `The input for run "${this.runId}" does not fit workflow "${this.workflow}": ${this.why}. Nothing was recorded.`
+  }
+}
+
+/** A value was asked of a run that has none: it was cancelled, or it is not over. */
+export class NoOutput extends Schema.TaggedError<NoOutput>("reprise/NoOutput")("NoOutput", {
+  runId: Schema.String,
+  status: Status.State,
+  reason: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `Run "${this.runId}" has no output: it is ${this.status}${
+      this.reason === undefined ? "" : ` (${this.reason})`
+    }. `
+      + `Look at it with status("${this.runId}"), or go on with resume("${this.runId}").`
+  }
+}
+
+/** Everything but the workflow's own errors that a driving call can fail with. */
+export type EngineError = Interpreter.DriveError | InputRejected
+export type LookError =
+  | Runs.ReadError
+  | Runs.RunNotFound
+  | Runs.RunExists
+  | RunId.RunIdRejected
+  | Replay.ReplayMismatch
+export type SendError = Runs.PostError | Runs.EventRejected
+
+/** A result's value or its error; `NoOutput` when the run is not over or was cancelled. */
+export const output = <A, E>(result: Look<A, E>): Effect.Effect<A, E | NoOutput> => {
+  switch (result.status) {
+    case "success":
+      return Effect.succeed(result.result)
+    case "failed":
+      return Effect.fail(result.error)
+    default: {
+      const { runId, status } = result
+      const reason = "reason" in result ? result.reason : undefined
+      return Effect.fail(
+        new NoOutput({ runId, status, ...(reason === undefined ? undefined : { reason }) })
+      )
+    }
+  }
+}

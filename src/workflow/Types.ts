@@ -1,0 +1,132 @@
+/**
+ * The types of a contract and of a workflow: what is declared, and the calls that follow from it.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import type * as Instruction from "../Instruction.ts"
+import type { Journal } from "../Journal.ts"
+import type * as Replay from "../Replay.ts"
+import type { Storage } from "../Storage.ts"
+import type { EngineError, Look, LookError, NoOutput, Result, SendError } from "./Results.ts"
+
+/** Payload schemas by event name. */
+export type Events = Readonly<Record<string, Schema.Top>>
+
+export interface Options {
+  /** Decodes what comes from outside and what older code recorded. Without it the input must be JSON. */
+  readonly input?: Schema.Top | undefined
+  /** Encodes what the body returns. Without it that must be JSON. */
+  readonly output?: Schema.Top | undefined
+  /** What the run may fail with. With it the compiler holds every step to it. */
+  readonly error?: Schema.Top | undefined
+  readonly events?: Events | undefined
+  /** Recorded with a run, and compared when it goes on. */
+  readonly version?: string | undefined
+  /** The id of a run that is started without one. */
+  readonly runId?: ((input: any) => string) | undefined
+}
+
+/** What a body is given: every instruction, with the events it may wait for. */
+export interface Ctx<Ev extends Events = {}> {
+  readonly step: typeof Instruction.step
+  readonly suspend: <K extends keyof Ev & string>(
+    event: K,
+    options?: { readonly key?: string | undefined; readonly reason?: string | undefined }
+  ) => Instruction.Instruction<Ev[K]["Type"]>
+  readonly all: typeof Instruction.all
+  readonly forEach: typeof Instruction.forEach
+  readonly race: typeof Instruction.race
+  readonly any: typeof Instruction.any
+  readonly log: typeof Instruction.log
+  readonly fail: typeof Instruction.fail
+  readonly runId: typeof Instruction.runId
+}
+
+/** What a body, or a helper generator of one, returns. */
+export type Body<A, E = never, R = never> = Instruction.Part<A, E, R>
+
+export type SchemaIn<O, K extends keyof Options> = O extends
+  { readonly [P in K]: infer S extends Schema.Top } ? S : undefined
+export type TypeIn<O, K extends keyof Options, Else> = SchemaIn<O, K> extends Schema.Top
+  ? SchemaIn<O, K>["Type"]
+  : Else
+export type EventsIn<O> = O extends { readonly events: infer Ev extends Events } ? Ev : {}
+type Services<S> = S extends Schema.Top ? S["DecodingServices"] | S["EncodingServices"] : never
+export type ContractServices<O> =
+  | Services<SchemaIn<O, "input">>
+  | Services<SchemaIn<O, "output">>
+  | Services<SchemaIn<O, "error">>
+  | Services<EventsIn<O>[keyof EventsIn<O>]>
+
+/** An event as the typed calls take it. */
+export type EventOf<Ev extends Events> = {
+  [K in keyof Ev & string]:
+    & {
+      readonly eventName: K
+      readonly key?: string | undefined
+      readonly eventId?: string | undefined
+    }
+    & (undefined extends Ev[K]["Type"] ? { readonly value?: Ev[K]["Type"] }
+      : { readonly value: Ev[K]["Type"] })
+}[keyof Ev & string]
+
+export interface RunOptions {
+  /** Default: the contract's `runId`, else `createRunId()`. */
+  readonly runId?: string | undefined
+}
+
+/** A workflow without its body: what other processes need to talk to its runs. */
+export interface Contract<in out I, out A, out E, in out Ev extends Events, out R = never> {
+  readonly name: string
+  readonly options: Options
+  /** Records a start without driving it; gives the run's id. */
+  readonly enqueue: (
+    input: I,
+    options?: RunOptions
+  ) => Effect.Effect<string, EngineError, Storage | R>
+  /** Posts an event without driving the run. Durable when it returns, delivered once per `eventId`. */
+  readonly send: (runId: string, event: EventOf<Ev>) => Effect.Effect<void, SendError, Storage | R>
+  /** A look at the run. */
+  readonly status: (runId: string) => Effect.Effect<Look<A, E>, LookError, Storage | R>
+  /** The run's state now and after every change, until it ends. */
+  readonly changes: (runId: string) => Stream.Stream<Look<A, E>, LookError, Storage | R>
+  /** Waits for the end without driving the run: its output, or its error. */
+  readonly join: (runId: string) => Effect.Effect<A, E | NoOutput | LookError, Storage | R>
+}
+
+/** A workflow with its body: it can be driven. `R` is what its steps need, `C` what its schemas need. */
+export interface Workflow<
+  in out I,
+  out A,
+  out E,
+  in out Ev extends Events,
+  out R = never,
+  out C = never
+> extends Contract<I, A, E, Ev, C> {
+  /**
+   * Drives a run until it ends or only waits. A known run with the same input is attached to: its end,
+   * its suspension, or on with it.
+   */
+  readonly start: (
+    input: I,
+    options?: RunOptions
+  ) => Effect.Effect<Result<A, E>, EngineError, Storage | R>
+  /** Drives a run to its end in this process, waiting for events: its output, or its error. */
+  readonly execute: (
+    input: I,
+    options?: RunOptions
+  ) => Effect.Effect<A, E | NoOutput | EngineError, Storage | R>
+  /** Posts the event, if any, then drives the run on. */
+  readonly resume: (
+    runId: string,
+    event?: EventOf<Ev>
+  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
+  /** Asks for the run to be cancelled and drives its clean-up. A second cancel ends it at once. */
+  readonly cancel: (
+    runId: string,
+    options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
+  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
+  /** What this code makes of a journal; nothing is run. */
+  readonly replay: (journal: Journal) => Replay.Replayed
+}
