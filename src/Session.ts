@@ -17,25 +17,17 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
-import * as Codec from "./Codec.ts"
+import type * as Codec from "./Codec.ts"
 import type { Posted, StorageError } from "./Driver.ts"
-import {
-  type Complete,
-  type Entry,
-  type Failed,
-  type Recorded,
-  type Step,
-  type Suspend,
-  suspension
-} from "./Entry.ts"
-import * as Failure from "./Failure.ts"
-import type * as Instruction from "./Instruction.ts"
+import { type Entry, type Recorded, type Suspend, suspension } from "./Entry.ts"
 import type { JournalCorrupt, Stamp } from "./Journal.ts"
 import * as Looker from "./Looker.ts"
 import type { Machine, Pending } from "./Machine.ts"
-import { Observers, type RunEvent } from "./Observer.ts"
+import { type Observer, Observers, type RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
+import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
+import { isRepeatedOnce, Running } from "./Running.ts"
 import type { Stamped, Storage, Writer } from "./Storage.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
@@ -60,19 +52,14 @@ export type SessionError =
 
 /** How a session ended. */
 export type Conclusion =
-  | {
-    readonly _tag: "Ended"
-    readonly entry: Complete | Failed | { readonly type: "cancelled"; readonly reason?: string }
-  }
+  | { readonly _tag: "Ended"; readonly entry: Record.End }
   | { readonly _tag: "Suspended"; readonly entry: Suspend }
   /** Steps whose at-most-once attempt has no known outcome. */
   | { readonly _tag: "Blocked"; readonly steps: ReadonlyArray<string> }
   /** Its own `start` was beaten: read again and decide again. */
   | { readonly _tag: "Beaten" }
 
-export interface Options {
-  readonly program: Replay.Program
-  readonly runId: string
+export interface Options extends Record.Of {
   readonly storage: Storage["Service"]
   readonly writer: Writer
   readonly stamp: Stamp
@@ -81,18 +68,10 @@ export interface Options {
   readonly found: ReadonlyArray<Recorded>
   /** Opens the session: a `start`. */
   readonly start: Entry
-  /** Posted entries found before the session opened, and where the inbox was read up to. */
+  /** Posts found before the session opened, and where the inbox was read up to. */
   readonly news: ReadonlyArray<Posted>
   readonly cursor: string
   readonly leaseToken: string
-  readonly services: Context.Context<never>
-}
-
-/** How long interrupted effects may take to clean up before the session stops waiting for them. */
-const cleanUpMillis = 10_000
-interface Running {
-  readonly pending: Pending
-  readonly fiber: Fiber.Fiber<void>
 }
 
 /** A session that is over. */
@@ -115,60 +94,68 @@ export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
   })
 
 class Session {
-  private batch: Array<Stamped> = []
-  private readonly running = new Map<string, Running>()
-  private readonly arrived: Array<
-    { readonly pending: Pending; readonly performed: Perform.Performed; readonly began: number }
-  > = []
-  private readonly interrupting: Array<Fiber.Fiber<void>> = []
-  private readonly intents: Array<
-    { readonly pending: Pending; readonly attempt: number; readonly acknowledged: () => void }
-  > = []
-  /** Steps an earlier session left with an intent and no outcome: never started again. */
-  private readonly unknown = new Set<Pending>()
-  private starting: Array<Pending> = []
   /** Up to where the inbox was read. */
   cursor: string
   readonly steps = { done: 0, failed: 0 }
+  /** What was posted and is to be fed. */
   private news: ReadonlyArray<Posted>
-  private wake: (() => void) | undefined
-  private poked = false
+  /** What was fed and is to be appended. */
+  private batch: Array<Stamped> = []
+  /** Steps to be started once the batch is acknowledged. */
+  private starting: Array<Pending> = []
+  private readonly running: Running
+  /** Steps an earlier session left with an intent and no outcome: never started again. */
+  private readonly unknown = new Set<Pending>()
+  /** Why the session cannot go on. */
+  private failure: SessionError | undefined
   private opened = false
-  private restart = false
-  private inline = false
-  private fenced = false
   private looker: Fiber.Fiber<never> | undefined
   private worker: Fiber.Fiber<Conclusion, SessionError> | undefined
-  private lastMillis = -1
-  private lastIso = ""
-  private failure: SessionError | undefined
+  /** Set while the worker runs a lone step itself. */
+  private inline = false
+  /** Set when the looker interrupted the worker, which is to start anew. */
+  private restart = false
+  private fenced = false
+  /** Set when the looker saw news. */
+  private poked = false
+  private wake: (() => void) | undefined
+  private now = { millis: -1, iso: "" }
   private readonly traced: boolean
   private readonly o: Options
   private readonly clock: Clock.Clock
-  private readonly observers: ReadonlyArray<(event: RunEvent) => Effect.Effect<void>>
+  private readonly observers: ReadonlyArray<Observer>
 
-  constructor(options: Options, clock: Clock.Clock, observers: Session["observers"]) {
+  constructor(options: Options, clock: Clock.Clock, observers: ReadonlyArray<Observer>) {
+    const { cursor, machine, news, program, runId, services, start } = options
     this.o = options
     this.clock = clock
     this.observers = observers
-    this.cursor = options.cursor
-    this.news = options.news
-    options.machine.live = true
-    for (const p of options.machine.pending.values()) {
+    this.cursor = cursor
+    this.news = news
+    this.traced = services.mapUnsafe.has(Tracer.Tracer.key)
+    this.running = new Running({
+      clock,
+      identity: (pending) => this.identity(pending),
+      surround: (pending, effect) => this.surround(pending, effect),
+      onArrival: () => this.wake?.()
+    })
+    machine.live = true
+    machine.fresh = []
+    for (const p of machine.pending.values()) {
       if (p.instruction.op !== "step") continue
       if (p.intent > 0) this.unknown.add(p)
       else this.starting.push(p)
     }
-    options.machine.fresh = []
-    this.traced = options.services.mapUnsafe.has(Tracer.Tracer.key)
-    this.batch.push({ entry: options.start, timestamp: this.now() })
-    const { defect } = options.machine
-    if (defect !== undefined) {
-      this.failure = Replay.defectOf(options.program, options.runId, defect.message)
+    this.batch.push({ entry: start, timestamp: this.timestamp() })
+    if (machine.defect !== undefined) {
+      this.failure = Replay.defectOf(program, runId, machine.defect.message)
     }
   }
 
-  /** Restarts the worker when the looker had to interrupt the effect that the worker runs itself. */
+  // ------------------------------------------------------------------------------------------------
+  // the loop
+
+  /** Runs the worker, and runs it anew when the looker had to interrupt the effect it runs itself. */
   supervise(): Effect.Effect<Conclusion, SessionError> {
     return Effect.gen({ self: this }, function*() {
       for (;;) {
@@ -180,16 +167,9 @@ class Session {
         }
         this.restart = false
       }
-    }).pipe(Effect.onExit(() => this.stopEverything()))
-  }
-
-  private stopEverything(): Effect.Effect<void> {
-    const fibers: Array<Fiber.Fiber<unknown, unknown>> = [...this.interrupting]
-    for (const { fiber } of this.running.values()) fibers.push(fiber)
-    if (this.looker !== undefined) fibers.push(this.looker)
-    return fibers.length === 0
-      ? Effect.void
-      : Effect.asVoid(Effect.timeoutOption(Fiber.interruptAll(fibers), cleanUpMillis))
+    }).pipe(
+      Effect.onExit(() => this.running.stop(this.looker === undefined ? [] : [this.looker]))
+    )
   }
 
   private work(): Effect.Effect<Conclusion, SessionError> {
@@ -197,8 +177,7 @@ class Session {
       const { machine, runId, stamp, writer } = this.o
       this.inline = false
       for (;;) {
-        const fenced = this.fenced ? new Fenced({ runId, session: stamp.session }) : undefined
-        if (fenced !== undefined) return yield* fenced
+        if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
         if (this.news.length > 0) this.feedNews()
         this.takeDropped()
         this.takeFresh()
@@ -210,7 +189,7 @@ class Session {
         if (entries.length > 0) {
           if (!(yield* writer.append(stamp, entries))) {
             if (!this.opened) return { _tag: "Beaten" }
-            return yield* new Fenced({ runId, session: stamp.session })
+            return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
           }
           const told = this.acknowledge(entries)
           if (told !== undefined) yield* told
@@ -219,17 +198,18 @@ class Session {
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
         if (!this.canRunInline()) {
-          yield* this.runForked()
+          yield* this.runBesideEachOther()
           continue
         }
+        // A lone step runs in this fiber. What is no effect is over at once, without one.
         const pending = this.starting.pop()!
         const began = this.clock.currentTimeMillisUnsafe()
         if (this.observers.length > 0) yield* this.announce(pending)
-        let performed = Perform.call(step(pending), this.identity(pending))
+        let performed = Perform.call(Record.stepOf(pending), this.identity(pending))
         if (Effect.isEffect(performed)) {
           if (this.looker === undefined) yield* this.startLooking()
           this.inline = true
-          performed = yield* this.decorate(pending, performed)
+          performed = yield* this.surround(pending, performed)
           this.inline = false
         }
         this.take(pending, performed, began)
@@ -237,137 +217,123 @@ class Session {
     })
   }
 
-  private runForked(): Effect.Effect<void, SessionError> {
-    const { machine } = this.o
+  private canRunInline(): boolean {
+    const [pending, ...others] = this.starting
+    return pending !== undefined && others.length === 0 && !this.running.isBusy
+      && this.o.machine.pending.size === 1 && !isRepeatedOnce(pending)
+  }
+
+  private runBesideEachOther(): Effect.Effect<void, SessionError> {
     return Effect.gen({ self: this }, function*() {
-      for (const pending of this.starting.splice(0)) yield* this.launch(pending)
-      if (!this.hasArrived()) {
+      const { machine } = this.o
+      for (const pending of this.starting.splice(0)) {
+        if (this.observers.length > 0) yield* this.announce(pending)
+        yield* this.running.launch(pending)
+      }
+      if (!this.running.hasArrived && !this.poked) {
         yield* this.startLooking()
         yield* this.wait()
       }
-      for (const { began, pending, performed } of this.arrived.splice(0)) {
+      for (const { began, pending, performed } of this.running.arrived.splice(0)) {
         this.take(pending, performed, began)
       }
-      for (const { attempt, pending } of this.intents) {
-        if (machine.pending.get(pending.id) === pending) this.record(intent(pending, attempt))
+      for (const { attempt, pending } of this.running.asked) {
+        if (machine.pending.get(pending.id) === pending) {
+          this.record(Record.intent(pending, attempt))
+        }
       }
       if (this.poked) yield* this.look()
     })
   }
 
-  private hasArrived(): boolean {
-    return this.arrived.length > 0 || this.intents.length > 0 || this.poked
+  private wait(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.running.hasArrived || this.poked) return resume(Effect.void)
+      this.wake = () => {
+        this.wake = undefined
+        resume(Effect.void)
+      }
+      return Effect.sync(() => {
+        this.wake = undefined
+      })
+    })
   }
 
   // ------------------------------------------------------------------------------------------------
-  // what is recorded
+  // what is taken from the machine
 
-  private now(): string {
-    const millis = this.clock.currentTimeMillisUnsafe()
-    if (millis !== this.lastMillis) {
-      this.lastMillis = millis
-      this.lastIso = new Date(millis).toISOString()
+  private takeFresh(): void {
+    const { machine } = this.o
+    if (machine.fresh.length === 0) return
+    for (const p of machine.fresh) if (machine.pending.get(p.id) === p) this.starting.push(p)
+    machine.fresh = []
+  }
+
+  private takeDropped(): void {
+    const { machine } = this.o
+    if (machine.dropped.length === 0) return
+    for (const p of machine.dropped) {
+      this.unknown.delete(p)
+      this.running.drop(p)
     }
-    return this.lastIso
+    this.starting = this.starting.filter((p) => machine.pending.get(p.id) === p)
+    machine.dropped = []
+  }
+
+  /** Whether nothing can happen any more but from outside. */
+  private isIdle(): boolean {
+    return this.o.machine.outcome !== undefined
+      || (this.starting.length === 0 && !this.running.isBusy)
+  }
+
+  // ------------------------------------------------------------------------------------------------
+  // what is fed to it, and journaled
+
+  private timestamp(): string {
+    const millis = this.clock.currentTimeMillisUnsafe()
+    if (millis !== this.now.millis) this.now = { millis, iso: new Date(millis).toISOString() }
+    return this.now.iso
   }
 
   /** Feeds an entry with what follows from it; false when the code does not take it. */
   private record(entry: Entry): boolean {
-    const { machine } = this.o
+    const { machine, program, runId } = this.o
     for (let next: Entry | undefined = entry; next !== undefined; next = machine.derive()) {
-      const timestamp = this.now()
+      const timestamp = this.timestamp()
       machine.feed(next, timestamp)
       if (machine.diverged !== undefined) return false
       this.batch.push({ entry: next, timestamp })
       if (machine.defect !== undefined) {
-        this.failure ??= Replay.defectOf(this.o.program, this.o.runId, machine.defect.message)
+        this.failure ??= Replay.defectOf(program, runId, machine.defect.message)
         return true
       }
     }
     return true
   }
 
+  /** Takes an outcome, unless its step was cancelled or lost meanwhile. */
   private take(pending: Pending, performed: Perform.Performed, began: number): void {
-    const { machine, program, runId, services } = this.o
-    if (this.failure !== undefined || machine.pending.get(pending.id) !== pending) return // came too late: cancelled or lost
-    const { name, options } = step(pending)
-    let outcome: Pick<Step, "result" | "error" | "declared">
-    if (performed.ok) {
-      const encoded = Codec.of(options.schema).encode(performed.value, services)
-      if (!encoded.ok) {
-        this.failure = Codec.rejection(encoded.refused, { runId, what: `step "${pending.id}"` })
-        return
-      }
-      outcome = encoded.json === undefined ? {} : { result: encoded.json }
-    } else {
-      const { attempts } = performed
-      outcome = Failure.encodeStep(
-        performed,
-        { id: pending.id, attempts, schema: options.error },
-        program.error,
-        services
-      )
-    }
+    const { machine } = this.o
+    if (this.failure !== undefined || machine.pending.get(pending.id) !== pending) return
     const duration = this.clock.currentTimeMillisUnsafe() - began
-    const entry: Step = {
-      type: "step",
-      stepId: pending.id,
-      name,
-      ...outcome,
-      ...(performed.attempts > 1 ? { attempts: performed.attempts } : undefined),
-      ...(duration > 0 ? { duration } : undefined)
+    const entry = Record.step(this.o, pending, performed, duration)
+    if ("_tag" in entry) {
+      this.failure = entry
+      return
     }
     this.steps[performed.ok ? "done" : "failed"]++
-    if (!this.record(entry)) {
-      const saw = `what its schema encodes but does not decode again (${machine.diverged!.actual})`
-      this.failure = new Codec.Unserializable({
-        runId,
-        what: `step "${pending.id}"`,
-        path: "$",
-        saw
-      })
-    }
+    if (!this.record(entry)) this.failure = Record.oneWay(this.o, pending, machine.diverged!.actual)
   }
 
-  /** Journals what was posted: to the wait that takes it, or to be kept. */
   private feedNews(): void {
-    const { machine, program, runId, services } = this.o
-    for (const posted of this.news) {
-      if (
-        machine.eventIds.has(posted.eventId) || machine.outcome !== undefined
-        || this.failure !== undefined
-      ) continue
-      if (Replay.refuses(program, posted, services) !== undefined) continue
-      const { eventId } = posted
-      let entry: Entry
-      if (posted.type === "cancel") {
-        entry = {
-          type: "cancel",
-          eventId,
-          ...(posted.reason === undefined ? undefined : { reason: posted.reason })
-        }
-      } else {
-        const { eventName, key, value } = posted
-        const event = {
-          eventName,
-          ...(key === undefined ? undefined : { key }),
-          ...(value === undefined ? undefined : { value }),
-          eventId
-        }
-        const taker = machine.taker(eventName, key)
-        entry = taker === undefined
-          ? { type: "event", ...event }
-          : { type: "resume", stepId: taker.id, ...event }
-      }
-      if (!this.record(entry)) {
-        this.failure = Replay.mismatch(
-          program,
-          runId,
-          machine.diverged!,
-          this.o.writer.head().offset,
-          () => undefined
-        )
-      }
+    const { machine, program, runId, services, writer } = this.o
+    for (const post of this.news) {
+      if (machine.outcome !== undefined || this.failure !== undefined) break
+      if (machine.eventIds.has(post.eventId)) continue
+      if (Replay.refuses(program, post, services) !== undefined) continue
+      if (this.record(Record.posted(machine, post))) continue
+      const { offset } = writer.head()
+      this.failure = Replay.mismatch(program, runId, machine.diverged!, offset, () => undefined)
     }
     this.news = []
   }
@@ -376,66 +342,30 @@ class Session {
   private recordIntents(): void {
     if (this.failure !== undefined) return
     for (const p of this.starting) {
-      if (step(p).options.delivery === "at-most-once") this.record(intent(p, 1))
+      if (Record.stepOf(p).options.delivery === "at-most-once") this.record(Record.intent(p, 1))
     }
   }
 
-  // ------------------------------------------------------------------------------------------------
-  // what is decided
-
-  private isIdle(): boolean {
-    return this.o.machine.outcome !== undefined
-      || (this.starting.length === 0 && this.running.size === 0 && this.arrived.length === 0)
-  }
-
-  /** Writes the end or the suspension when nothing else can happen. */
+  /** Writes the end or the suspension, now that nothing else can happen. */
   private conclude(): Conclusion | undefined {
-    const { machine, program, runId, services } = this.o
+    const { machine } = this.o
     if (this.failure !== undefined) return undefined
-    if (machine.outcome === undefined) {
-      if (this.unknown.size > 0) {
-        return {
-          _tag: "Blocked",
-          steps: [...this.unknown].map((p) => p.id)
-        }
-      }
-      const entry = suspension(machine.waits())
-      this.batch.push({ entry, timestamp: this.now() })
-      return { _tag: "Suspended", entry }
+    if (machine.outcome === undefined && this.unknown.size > 0) {
+      return { _tag: "Blocked", steps: Array.from(this.unknown, (p) => p.id) }
     }
-    const { outcome } = machine
-    const end = (entry: Extract<Conclusion, { _tag: "Ended" }>["entry"]): Conclusion => {
-      this.batch.push({ entry, timestamp: this.now() })
-      return { _tag: "Ended", entry }
-    }
-    if (machine.cancelled !== undefined) {
-      const { reason } = machine.cancelled
-      return end({ type: "cancelled", ...(reason === undefined ? undefined : { reason }) })
-    }
-    if (outcome.ok) {
-      const encoded = program.output.encode(outcome.value, services)
-      if (encoded.ok) {
-        return end({
-          type: "complete",
-          ...(encoded.json === undefined ? undefined : { result: encoded.json })
-        })
-      }
-      this.failure = Codec.rejection(encoded.refused, { runId, what: "the workflow's output" })
+    const entry = machine.outcome === undefined
+      ? suspension(machine.waits())
+      : Record.end(this.o, machine)
+    if ("_tag" in entry) {
+      this.failure = entry
       return undefined
     }
-    const recorded = Failure.encodeEnd(outcome.error, program.error, machine.declared, services)
-    if (recorded !== undefined && !("_tag" in recorded)) return end({ type: "error", ...recorded })
-    this.failure = recorded === undefined
-      ? Replay.defectOf(program, runId, `The body threw ${thrown(outcome.error)}`, outcome.error)
-      : Codec.rejection(recorded, { runId, what: "the error the workflow failed with" })
-    return undefined
+    this.batch.push({ entry, timestamp: this.timestamp() })
+    return entry.type === "suspend" ? { _tag: "Suspended", entry } : { _tag: "Ended", entry }
   }
 
-  // ------------------------------------------------------------------------------------------------
-  // the storage
-
   /** What is to be appended now. */
-  private takeBatch(): Array<Stamped> {
+  private takeBatch(): ReadonlyArray<Stamped> {
     // A run that is not new is left as it was when its code breaks before anything happened.
     if (!this.opened && this.failure !== undefined && this.o.found.length > 0) this.batch.length = 0
     const entries = this.batch
@@ -448,20 +378,18 @@ class Session {
     const { found: replayed, program, runId, stamp } = this.o
     const isFirst = !this.opened
     this.opened = true
-    for (const { acknowledged } of this.intents.splice(0)) acknowledged()
+    for (const { acknowledged } of this.running.asked.splice(0)) acknowledged()
     if (this.observers.length === 0) return undefined
     const events: Array<RunEvent> = entries.map((stamped) => ({ type: "entry", runId, ...stamped }))
+    const { session } = stamp
     if (isFirst) {
-      events.unshift({
-        type: "session",
-        runId,
-        workflow: program.name,
-        session: stamp.session,
-        replayed
-      })
+      events.unshift({ type: "session", runId, workflow: program.name, session, replayed })
     }
     return this.tell(events)
   }
+
+  // ------------------------------------------------------------------------------------------------
+  // what comes from outside
 
   /** Reads what was posted since the last look; true when there is something to feed. */
   private look(): Effect.Effect<boolean, SessionError> {
@@ -506,6 +434,9 @@ class Session {
     this.worker?.interruptUnsafe()
   }
 
+  // ------------------------------------------------------------------------------------------------
+  // what is told
+
   private log(): Effect.Effect<void> {
     const logs = this.o.machine.logs.splice(0)
     return Effect.annotateLogs(
@@ -530,8 +461,24 @@ class Session {
     )
   }
 
-  // ------------------------------------------------------------------------------------------------
-  // the effects
+  private announce({ id, instruction }: Pending): Effect.Effect<void> {
+    return this.tell([{
+      type: "started",
+      runId: this.o.runId,
+      stepId: id,
+      name: instruction.op === "step" ? instruction.name : id
+    }])
+  }
+
+  private surround(
+    p: Pending,
+    effect: Effect.Effect<Perform.Performed>
+  ): Effect.Effect<Perform.Performed> {
+    const { program, runId } = this.o
+    const ids = { runId, workflow: program.name, stepId: p.id }
+    const logged = Effect.annotateLogs(effect, ids)
+    return this.traced ? Effect.withSpan(logged, `step ${p.id}`, { attributes: ids }) : logged
+  }
 
   private identity(p: Pending): Perform.Identity {
     const { runId, stamp } = this.o
@@ -542,117 +489,4 @@ class Session {
       fence: stamp.session
     }
   }
-
-  private takeFresh(): void {
-    const { machine } = this.o
-    if (machine.fresh.length === 0) return
-    for (const p of machine.fresh) if (machine.pending.get(p.id) === p) this.starting.push(p)
-    machine.fresh = []
-  }
-
-  private takeDropped(): void {
-    const { machine } = this.o
-    if (machine.dropped.length === 0) return
-    for (const p of machine.dropped) {
-      this.unknown.delete(p)
-      const running = this.running.get(p.id)
-      if (running?.pending !== p) continue
-      this.running.delete(p.id)
-      running.fiber.interruptUnsafe()
-      this.interrupting.push(running.fiber)
-    }
-    this.starting = this.starting.filter((p) => machine.pending.get(p.id) === p)
-    machine.dropped = []
-  }
-
-  /** A lone step needs no fiber of its own. */
-  private canRunInline(): boolean {
-    if (this.starting.length !== 1 || this.running.size > 0 || this.o.machine.pending.size !== 1) {
-      return false
-    }
-    const { delivery, retry } = step(this.starting[0]!).options
-    return !(delivery === "at-most-once" && retry !== undefined)
-  }
-
-  private announce({ id, instruction }: Pending): Effect.Effect<void> {
-    return this.tell([{
-      type: "started",
-      runId: this.o.runId,
-      stepId: id,
-      name: instruction.op === "step" ? instruction.name : id
-    }])
-  }
-
-  private decorate(
-    p: Pending,
-    effect: Effect.Effect<Perform.Performed>
-  ): Effect.Effect<Perform.Performed> {
-    const { program, runId } = this.o
-    const ids = { runId, workflow: program.name, stepId: p.id }
-    const logged = Effect.annotateLogs(effect, ids)
-    return this.traced ? Effect.withSpan(logged, `step ${p.id}`, { attributes: ids }) : logged
-  }
-
-  private launch(pending: Pending): Effect.Effect<void> {
-    const began = this.clock.currentTimeMillisUnsafe()
-    const arrive = (performed: Perform.Performed) => {
-      this.running.delete(pending.id)
-      this.arrived.push({ pending, performed, began })
-      this.wake?.()
-    }
-    const { delivery, retry } = step(pending).options
-    const start = Effect.suspend(() => {
-      const called = delivery === "at-most-once" && retry !== undefined
-        ? Perform.perform(
-          step(pending),
-          this.identity(pending),
-          (attempt) => this.intend(pending, attempt)
-        )
-        : Perform.call(step(pending), this.identity(pending))
-      if (!Effect.isEffect(called)) {
-        arrive(called)
-        return Effect.void
-      }
-      const effect = Effect.map(this.decorate(pending, called), arrive)
-      return Effect.map(Effect.forkDetach(effect), (fiber) => {
-        this.running.set(pending.id, { pending, fiber })
-      })
-    })
-    return this.observers.length === 0 ? start : Effect.andThen(this.announce(pending), start)
-  }
-
-  /** Journals the intent of a repeated at-most-once attempt before it runs. */
-  private intend(pending: Pending, attempt: number): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      this.intents.push({ pending, attempt, acknowledged: () => resume(Effect.void) })
-      this.wake?.()
-    })
-  }
-
-  private wait(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.hasArrived()) return resume(Effect.void)
-      this.wake = () => {
-        this.wake = undefined
-        resume(Effect.void)
-      }
-      return Effect.sync(() => {
-        this.wake = undefined
-      })
-    })
-  }
-}
-
-const step = (p: Pending): Instruction.Step => p.instruction as Instruction.Step
-
-const intent = (p: Pending, attempt: number): Entry => ({
-  type: "intent",
-  stepId: p.id,
-  name: step(p).name,
-  attempt
-})
-
-const thrown = (error: unknown): string => {
-  const { message, tag } = Failure.describe(error)
-  return `${tag}: ${message}`
 }

@@ -44,7 +44,7 @@ export type Statement =
     readonly finally?: Block
   }
   | { readonly t: "call" | "loop"; readonly body: Block; readonly times: number }
-  | { readonly t: "if"; readonly variable: number; readonly then: Block; readonly else: Block }
+  | { readonly t: "if"; readonly variable: number; readonly even: Block; readonly odd: Block }
   | { readonly t: "set"; readonly variable: number }
   | { readonly t: "log" | "runId" | "fail" | "throw" | "return" }
 
@@ -94,7 +94,7 @@ export const show = (value: unknown): string => {
 }
 
 /** What the steps of a program do. */
-export type Work = (info: I.StepInfo) => unknown
+export type Work = (info: I.StepInfo) => any
 
 type Running = Generator<any, boolean, any>
 
@@ -144,6 +144,8 @@ const options = ({ concurrency, discard, name, results }: Fan): any => ({
   ...(results === true ? { mode: "result" } : undefined)
 })
 
+const combinators = { all: I.all, race: I.race, any: I.any }
+
 /** The instruction of a statement that is one. */
 const instructionOf = (s: Statement, scope: Scope): I.Instruction<any, any, any> => {
   switch (s.t) {
@@ -160,7 +162,10 @@ const instructionOf = (s: Statement, scope: Scope): I.Instruction<any, any, any>
         const make = branch(body, scope, String(k))
         return form === "object" ? make() : make
       })
-      const fan = I[s.op] as (branches: unknown, o: unknown) => I.Instruction<any, any, any>
+      const fan = combinators[s.op] as (
+        branches: unknown,
+        o: unknown
+      ) => I.Instruction<any, any, any>
       return fan(
         s.record ? Object.fromEntries(branches.map((b, k) => [`k${k}`, b])) : branches,
         options(s)
@@ -221,7 +226,7 @@ const run = function*(block: Block, scope: Scope): Running {
         }
         break
       case "if":
-        if (yield* run(env.variables[s.variable]! % 2 === 0 ? s.then : s.else, inner)) return true
+        if (yield* run(env.variables[s.variable]! % 2 === 0 ? s.even : s.odd, inner)) return true
         break
       case "set":
         env.variables[s.variable] = (env.variables[(s.variable + 1) % 4]! * 3 + env.seen) % 1000
@@ -296,6 +301,7 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
   const simple = (...t: ReadonlyArray<"log" | "runId" | "fail" | "throw" | "return">) =>
     fc.constantFrom(...t).map((t): Statement => ({ t }))
   const fans = kinds.fans.filter((fan) => fan !== "each")
+  const hasFan = fans.length > 0
   const step: fc.Arbitrary<Statement> = fc.record({
     t: fc.constant("step" as const),
     name: names,
@@ -310,13 +316,15 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
     key: fc.option(fc.constantFrom("k"), { nil: undefined, freq: 3 }),
     ...yielded
   }).map(clean)
-  return fc.letrec<Shapes>((tie) => ({
+  const shapes = (
+    tie: fc.LetrecTypedTie<Shapes>
+  ): { [K in keyof Shapes]: fc.Arbitrary<Shapes[K]> } => ({
     block: fc.array(tie("statement"), { minLength: 1, maxLength: 4, depthIdentifier }),
     short: fc.array(tie("statement"), { maxLength: 2, depthIdentifier }),
     statement: fc.oneof(
       { maxDepth: 4, depthIdentifier, withCrossShrink: true },
       often(8, tie("leaf")),
-      ...onlyIf(fans.length > 0, 4, tie("fan")),
+      ...onlyIf(hasFan, 4, tie("fan")),
       ...onlyIf(kinds.fans.includes("each"), 1, tie("each")),
       often(2, tie("try")),
       often(2, tie("nest")),
@@ -332,7 +340,7 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
     ),
     fan: fc.record({
       t: fc.constant("fan" as const),
-      op: fc.constantFrom(...fans),
+      op: fc.constantFrom(...hasFan ? fans : ["all" as const]),
       record: fc.boolean(),
       branches: fc.array(
         fc.record({
@@ -367,10 +375,11 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
     if: fc.record({
       t: fc.constant("if" as const),
       variable: fc.nat(3),
-      then: tie("short"),
-      else: tie("short")
+      even: tie("short"),
+      odd: tie("short")
     })
-  })).block
+  })
+  return fc.letrec<Shapes>(shapes).block
 }
 
 /** Without the options that were not drawn, so that a printed program is short. */
