@@ -9,39 +9,21 @@
  *     open run means drive again.
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import * as Random from "effect/Random"
-import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type { Posted, StorageError } from "./Driver.ts"
-import { type Entry, type Recorded, type Start, type Suspend, suspension } from "./Entry.ts"
-import * as Failure from "./Failure.ts"
-import { equals } from "./internal/json.ts"
+import { decodeInput, type Driven, ended } from "./Ending.ts"
+import type { Recorded, Start } from "./Entry.ts"
 import * as Journal from "./Journal.ts"
-import { type Machine, type Outcome, Undecodable } from "./Machine.ts"
+import type { Machine } from "./Machine.ts"
+import { type Begin, compare, firstStart, laterStart, type VersionMismatch } from "./Opening.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { change, RunExists, RunNotFound } from "./Runs.ts"
+import { change, type RunExists, RunNotFound } from "./Runs.ts"
 import * as Session from "./Session.ts"
-import type * as Status from "./Status.ts"
-import { type Loaded, Storage } from "./Storage.ts"
-
-/** The journal was made by another version of the workflow, or of reprise, than this code is. */
-export class VersionMismatch
-  extends Schema.TaggedError<VersionMismatch>("reprise/VersionMismatch")("VersionMismatch", {
-    runId: Schema.String,
-    of: Schema.Literals(["workflow", "journal format"]),
-    recorded: Schema.String,
-    seen: Schema.String
-  })
-{
-  override get message(): string {
-    return `Run "${this.runId}" has ${this.of} version ${this.recorded}, this code has ${this.seen}. Nothing was run or `
-      + `written. Resume it in a process that has version ${this.recorded}.`
-  }
-}
+import { Storage } from "./Storage.ts"
 
 export type DriveError =
   | Session.SessionError
@@ -49,25 +31,6 @@ export type DriveError =
   | RunExists
   | VersionMismatch
   | RunId.RunIdRejected
-
-/** What driving a run came to; values are decoded. */
-export type Driven =
-  | { readonly status: "success"; readonly result: unknown }
-  | { readonly status: "failed"; readonly error: unknown }
-  | { readonly status: "cancelled"; readonly reason: string | undefined }
-  | { readonly status: "suspended"; readonly entry: Suspend }
-  | { readonly status: "blocked"; readonly reason: string }
-  /** Another live process drives the run. */
-  | { readonly status: "running" }
-
-/** What a look at a run shows, decoded. */
-export type Looked = Driven | { readonly status: "pending" } | { readonly status: "stopped" }
-
-/** How to open a run that does not exist: with the input, and as it is encoded. */
-export interface Begin {
-  readonly input: unknown
-  readonly metadata: Schema.Json | undefined
-}
 
 type Services = Context.Context<never>
 
@@ -159,62 +122,6 @@ export const enqueue = (
       if (yield* writer.append(stamp, entries)) return
     }
   }))
-
-/** Decodes what a look at a run found. */
-export const look = (
-  program: Replay.Program,
-  status: Status.Status
-): Effect.Effect<Looked, Replay.ReplayMismatch> =>
-  Effect.flatMap(
-    Effect.context<never>(),
-    (services): Effect.Effect<Looked, Replay.ReplayMismatch> => {
-      const { declared, error, reason, result, runId } = status
-      switch (status.status) {
-        case "success":
-          return ended(
-            program,
-            { type: "complete", ...(result === undefined ? undefined : { result }) },
-            runId,
-            services
-          )
-        case "failed":
-          return ended(
-            program,
-            {
-              type: "error",
-              ...(error === undefined ? undefined : { error }),
-              ...(declared === undefined ? undefined : { declared })
-            },
-            runId,
-            services
-          )
-        case "cancelled":
-        case "continued":
-          return Effect.succeed({ status: "cancelled", reason })
-        case "suspended":
-          return Effect.succeed({ status: "suspended", entry: suspension(status.waits) })
-        case "blocked":
-          return Effect.succeed({ status: "blocked", reason: reason ?? "" })
-        default:
-          return Effect.succeed({ status: status.status })
-      }
-    }
-  )
-
-/** What the code makes of a journal, without running anything. */
-export const replay = (
-  program: Replay.Program,
-  journal: Journal.Journal,
-  services: Services
-): Replay.Replayed => {
-  const start = Journal.first(journal)
-  const decoded = start === undefined
-    ? new Undecodable("the journal is empty")
-    : program.input.decode(start.metadata, services)
-  return decoded instanceof Undecodable
-    ? { _tag: "Diverged", mismatch: undecodable(program, journal.runId, "input", decoded) }
-    : Replay.replay(program, value(decoded), journal, services)
-}
 
 /** Succeeds when driving an open run that only waits, or that another process drives, may change something. */
 export const untilNews = (
@@ -414,140 +321,4 @@ const onlyUnknown = ({ outcome, pending, steps }: Machine): Driven | undefined =
     unknown.push(p.id)
   }
   return { status: "blocked", reason: unknownReason(unknown) }
-}
-
-/** `RunExists` or `VersionMismatch` when what is recorded is not what the caller means. */
-const compare = (
-  program: Pick<Replay.Program, "name" | "version" | "input">,
-  { journal }: Loaded,
-  begin: Begin | undefined,
-  services: Services
-): Effect.Effect<void, RunExists | VersionMismatch> => {
-  const { runId } = journal
-  const start = Journal.first(journal)
-  if (start === undefined) return Effect.void
-  if (Journal.isNewer(start)) {
-    const recorded = String(start.format), seen = String(Journal.format)
-    return Effect.fail(new VersionMismatch({ runId, of: "journal format", recorded, seen }))
-  }
-  if (start.workflow !== program.name) {
-    return Effect.fail(
-      new RunExists({
-        runId,
-        differs: "workflow",
-        seen: program.name,
-        recorded: start.workflow ?? ""
-      })
-    )
-  }
-  if (begin !== undefined && !sameInput(program, start, begin, services)) {
-    return Effect.fail(
-      new RunExists({
-        runId,
-        differs: "input",
-        seen: brief(begin.metadata),
-        recorded: brief(start.metadata)
-      })
-    )
-  }
-  if (
-    start.version !== undefined && program.version !== undefined
-    && start.version !== program.version
-  ) {
-    return Effect.fail(
-      new VersionMismatch({ runId, of: "workflow", recorded: start.version, seen: program.version })
-    )
-  }
-  return Effect.void
-}
-
-/** Compares after decoding: what older code encoded differently may still be the same input. */
-const sameInput = (
-  { input }: Pick<Replay.Program, "input">,
-  start: Start,
-  begin: Begin,
-  services: Services
-): boolean => {
-  if (equals(start.metadata, begin.metadata)) return true
-  const decoded = input.decode(start.metadata, services)
-  if (decoded instanceof Undecodable || !decoded.ok) return false
-  const encoded = input.encode(decoded.value, services)
-  return encoded.ok && equals(encoded.json, begin.metadata)
-}
-
-const brief = (json: unknown): string => (JSON.stringify(json) ?? "nothing").slice(0, 200)
-
-const writerId = () => RunId.randomText(8)
-
-const firstStart = (
-  program: Pick<Replay.Program, "name" | "version">,
-  runId: string,
-  { metadata }: Begin
-): Effect.Effect<{ readonly entry: Start; readonly stamp: Journal.Stamp }> =>
-  Effect.map(Random.nextIntBetween(0, 2 ** 31), (seed) => ({
-    entry: {
-      type: "start",
-      format: Journal.format,
-      workflow: program.name,
-      ...(program.version === undefined ? undefined : { version: program.version }),
-      runId,
-      ...(metadata === undefined ? undefined : { metadata }),
-      seed
-    },
-    stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() }
-  }))
-
-const laterStart = (
-  { journal: { head } }: Loaded
-): Effect.Effect<{ readonly entry: Entry; readonly stamp: Journal.Stamp }> =>
-  Effect.sync(() => ({
-    entry: { type: "start" },
-    stamp: { incarnation: head.incarnation, session: head.session + 1, writer: writerId() }
-  }))
-
-const value = (outcome: Outcome | Undecodable): unknown =>
-  outcome instanceof Undecodable ? undefined : outcome.ok ? outcome.value : outcome.error
-
-/** A recorded value that the code's schema refuses is a divergence like any other. */
-const undecodable = (program: Replay.Program, runId: string, what: string, { why }: Undecodable) =>
-  new Replay.ReplayMismatch({
-    runId,
-    workflow: program.name,
-    offset: 0,
-    expected: `a recorded ${what}`,
-    actual: `a schema that does not decode it: ${why}`
-  })
-
-const decodeInput = (program: Replay.Program, start: Start, runId: string, services: Services) => {
-  const decoded = program.input.decode(start.metadata, services)
-  return decoded instanceof Undecodable
-    ? Effect.fail(undecodable(program, runId, "input", decoded))
-    : Effect.succeed(value(decoded))
-}
-
-const ended = (
-  program: Replay.Program,
-  entry: Entry,
-  runId: string,
-  services: Services
-): Effect.Effect<Driven, Replay.ReplayMismatch> => {
-  switch (entry.type) {
-    case "complete": {
-      const decoded = program.output.decode(entry.result, services)
-      return decoded instanceof Undecodable
-        ? Effect.fail(undecodable(program, runId, "result", decoded))
-        : Effect.succeed({ status: "success", result: value(decoded) })
-    }
-    case "error": {
-      const decoded = Failure.decodeEnd(entry, program.error, services)
-      return decoded instanceof Undecodable
-        ? Effect.fail(undecodable(program, runId, "error", decoded))
-        : Effect.succeed({ status: "failed", error: value(decoded) })
-    }
-    default:
-      return Effect.succeed({
-        status: "cancelled",
-        reason: entry.type === "cancelled" ? entry.reason : undefined
-      })
-  }
 }

@@ -8,8 +8,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Codec from "./Codec.ts"
+import * as Ending from "./Ending.ts"
 import * as Instruction from "./Instruction.ts"
 import * as Interpreter from "./Interpreter.ts"
+import type { Begin } from "./Opening.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import * as Runs from "./Runs.ts"
@@ -28,7 +30,7 @@ import type {
 } from "./workflow/Types.ts"
 
 export { Limits, type LimitsShape, Unserializable, ValueTooLarge } from "./Codec.ts"
-export { VersionMismatch } from "./Interpreter.ts"
+export { VersionMismatch } from "./Opening.ts"
 export { BodyDefect, ReplayMismatch } from "./Replay.ts"
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
@@ -178,7 +180,7 @@ const makeContract = (name: string, options: Options): Erased => {
           recorded: status.workflow
         })
       }
-      return yield* Interpreter.look(program, status)
+      return yield* Ending.look(program, status)
     })
   const changes = (runId: string) => Stream.mapEffect(Runs.changes(runId), look)
   return {
@@ -239,7 +241,7 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
   }
   const run = body as (ctx: Ctx<any>, input: unknown) => Iterator<unknown, unknown, unknown>
   const program = makeProgram(name, options, (input) => run(ctx, input))
-  const drive = (runId: string, from?: Interpreter.Begin) =>
+  const drive = (runId: string, from?: Begin) =>
     Effect.map(Interpreter.drive(program, runId, from), (driven) => present(runId, driven))
   const start = (input: unknown, runOptions?: RunOptions) =>
     Effect.flatMap(
@@ -248,7 +250,7 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
     )
   const toEnd = (
     runId: string,
-    from: Interpreter.Begin | undefined
+    from: Begin | undefined
   ): Effect.Effect<unknown, unknown, Storage> =>
     Effect.flatMap(
       drive(runId, from),
@@ -271,12 +273,12 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
         : Effect.andThen(contract.send(runId, event), drive(runId)),
     cancel: (runId, cancelOptions) =>
       Effect.andThen(Runs.cancel(runId, cancelOptions), drive(runId)),
-    replay: (journal) => Interpreter.replay(program, journal, Context.empty())
+    replay: (journal) => Ending.replay(program, journal, Context.empty())
   }
   return workflow
 }
 
-const present = (runId: string, driven: Interpreter.Looked): any => {
+const present = (runId: string, driven: Ending.Looked): any => {
   switch (driven.status) {
     case "suspended": {
       const { reason, waitingFor, waits, wakeAt } = driven.entry

@@ -27,6 +27,8 @@ const fileRanks: Record<string, number> = {
   "Looker.ts": 5,
   "Perform.ts": 5,
   "Runs.ts": 5,
+  "Ending.ts": 6,
+  "Opening.ts": 6,
   "Record.ts": 6,
   "Running.ts": 6.5,
   "Session.ts": 6.8,

@@ -207,7 +207,7 @@ export const play = (program: Program, choices: ReadonlyArray<number>): History 
 
   /** Makes the batch durable, or only its first entries and dies. */
   const append = (mayCrash: boolean): boolean => {
-    const crash = mayCrash && choose(12) === 1
+    const crash = mayCrash && choose(7) === 1
     const kept = crash ? choose(batch.length + 1) : batch.length
     for (const { entry, state } of batch.splice(0).slice(0, kept)) {
       journal.push(entry)
@@ -228,7 +228,7 @@ export const play = (program: Program, choices: ReadonlyArray<number>): History 
       inbox.push({ type: "cancel", eventId: `c${++events}` })
       return takeNews()
     }
-    if (chance === 2 || chance === 3) {
+    if (chance > 1 && chance < 6) {
       postEvent(names[choose(names.length)]!, choose(2) === 0 ? undefined : "k")
       return takeNews()
     }
@@ -248,7 +248,7 @@ export const play = (program: Program, choices: ReadonlyArray<number>): History 
       type: "step",
       stepId: p.id,
       name: p.instruction.name,
-      ...(choose(5) === 1 ? { error: `not ${result}` } : { result })
+      ...(choose(9) === 1 ? { error: `not ${result}` } : { result })
     })
   }
 

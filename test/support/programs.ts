@@ -267,6 +267,7 @@ export interface Kinds {
 }
 
 interface Shapes {
+  readonly program: Block
   readonly block: Block
   readonly short: Block
   readonly statement: Statement
@@ -278,18 +279,22 @@ interface Shapes {
   readonly if: Statement
 }
 
+/** Once in `n` draws; otherwise nothing. */
+const sometimes = <A>(n: number, arbitrary: fc.Arbitrary<A>): fc.Arbitrary<A | undefined> =>
+  fc.oneof({ weight: n - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
+
 const names = fc.constantFrom("a", "b", "c", "d/e#2")
 
 const yielded = {
-  wrap: fc.option(fc.constantFrom<Wrap>("result", "catch", "map"), { nil: undefined, freq: 2 }),
-  plain: fc.option(fc.constant(true), { nil: undefined, freq: 5 })
+  wrap: sometimes(2, fc.constantFrom<Wrap>("result", "catch", "result", "map")),
+  plain: sometimes(5, fc.constant(true))
 }
 
 const fanOptions = {
-  concurrency: fc.option(fc.integer({ min: 1, max: 2 }), { nil: undefined, freq: 2 }),
-  results: fc.option(fc.constant(true), { nil: undefined, freq: 3 }),
-  discard: fc.option(fc.constant(true), { nil: undefined, freq: 6 }),
-  name: fc.option(fc.constantFrom("fan", "f[0]"), { nil: undefined, freq: 3 })
+  concurrency: sometimes(2, fc.integer({ min: 1, max: 2 })),
+  results: sometimes(3, fc.constant(true)),
+  discard: sometimes(6, fc.constant(true)),
+  name: sometimes(3, fc.constantFrom("fan", "f[0]"))
 }
 
 /** Draws programs, smaller ones first. */
@@ -306,23 +311,24 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
     t: fc.constant("step" as const),
     name: names,
     once: kinds.once
-      ? fc.option(fc.constant(true), { nil: undefined, freq: 5 })
+      ? sometimes(5, fc.constant(true))
       : fc.constant(undefined),
     ...yielded
   }).map(clean)
   const wait: fc.Arbitrary<Statement> = fc.record({
     t: fc.constant("wait" as const),
     event: fc.constantFrom("x", "y"),
-    key: fc.option(fc.constantFrom("k"), { nil: undefined, freq: 3 }),
+    key: sometimes(3, fc.constantFrom("k")),
     ...yielded
   }).map(clean)
   const shapes = (
     tie: fc.LetrecTypedTie<Shapes>
   ): { [K in keyof Shapes]: fc.Arbitrary<Shapes[K]> } => ({
-    block: fc.array(tie("statement"), { minLength: 1, maxLength: 4, depthIdentifier }),
-    short: fc.array(tie("statement"), { maxLength: 2, depthIdentifier }),
+    program: fc.array(tie("statement"), { minLength: 1, maxLength: 8, size: "max" }),
+    block: fc.array(tie("statement"), { minLength: 1, maxLength: 5, size: "max", depthIdentifier }),
+    short: fc.array(tie("statement"), { maxLength: 2, size: "max", depthIdentifier }),
     statement: fc.oneof(
-      { maxDepth: 4, depthIdentifier, withCrossShrink: true },
+      { maxDepth: 4, depthSize: "medium", depthIdentifier, withCrossShrink: true },
       often(8, tie("leaf")),
       ...onlyIf(hasFan, 4, tie("fan")),
       ...onlyIf(kinds.fans.includes("each"), 1, tie("each")),
@@ -331,10 +337,10 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
       ...onlyIf(kinds.shared, 1, tie("if"))
     ),
     leaf: fc.oneof(
-      often(6, step),
-      often(3, wait),
-      often(1, simple("log", "runId")),
-      ...onlyIf(kinds.shared, 1, fc.nat(3).map((variable): Statement => ({ t: "set", variable }))),
+      often(24, step),
+      often(12, wait),
+      often(4, simple("log", "runId")),
+      ...onlyIf(kinds.shared, 4, fc.nat(3).map((variable): Statement => ({ t: "set", variable }))),
       ...onlyIf(kinds.fails, 1, simple("fail", "return")),
       ...onlyIf(kinds.throws, 1, simple("throw"))
     ),
@@ -363,9 +369,9 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
     try: fc.record({
       t: fc.constant("try" as const),
       body: tie("short"),
-      catch: fc.option(tie("short"), { nil: undefined }),
+      catch: sometimes(2, tie("short")),
       swallow: fc.boolean(),
-      finally: fc.option(tie("short"), { nil: undefined, freq: 2 })
+      finally: sometimes(2, tie("short"))
     }).map(clean),
     nest: fc.record({
       t: fc.constantFrom("call" as const, "loop" as const),
@@ -379,7 +385,7 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
       odd: tie("short")
     })
   })
-  return fc.letrec<Shapes>(shapes).block
+  return fc.letrec<Shapes>(shapes).program
 }
 
 /** Without the options that were not drawn, so that a printed program is short. */
