@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { describe } from "./internal/describe.ts"
 import type { JournalCorrupt } from "./Journal.ts"
 import type * as Status from "./Status.ts"
 
@@ -33,8 +34,7 @@ export class StorageError
   })
 {
   override get message(): string {
-    const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `Could not ${this.doing}: ${cause}. ${advice[this.reason]}`
+    return `Could not ${this.doing}: ${describe(this.cause).message}. ${advice[this.reason]}`
   }
   /** Whether sending the same again may help. */
   get isRetryable(): boolean {
@@ -170,7 +170,8 @@ export interface Driver {
   /** Gives the lease back if it is still `token`'s. */
   readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
   readonly holder: (runId: string, now: number) => Effect.Effect<Holder | undefined, StorageError>
-  readonly list: (query: Query) => Effect.Effect<Page, StorageError>
+  /** Runs by run id. A run that a live process drives at `now` (UTC milliseconds) is `running`. */
+  readonly list: (query: Query, now: number) => Effect.Effect<Page, StorageError>
   /** Removes journal and inbox. A run of the same id made later is another run. */
   readonly remove: (runId: string) => Effect.Effect<void, StorageError>
   /**
@@ -180,26 +181,26 @@ export interface Driver {
   readonly watch: (runId: string, onChange: OnChange) => () => void
 }
 
+/** A run as a driver without an index lists it. */
+export interface Listed {
+  readonly runId: string
+  readonly status: Effect.Effect<Status.Status | undefined, JournalCorrupt | StorageError>
+}
+
 /** A page of runs for a driver without an index: asks for the state of one run after the other. */
-export const pageOf = (
-  query: Query,
-  runIds: ReadonlyArray<string>,
-  statusOf: (
-    runId: string
-  ) => Effect.Effect<Status.Status | undefined, JournalCorrupt | StorageError>
-): Effect.Effect<Page> =>
+export const pageOf = (query: Query, listed: ReadonlyArray<Listed>): Effect.Effect<Page> =>
   Effect.gen(function*() {
     const runs: Array<Status.Status> = []
     const unreadable: Array<Page["unreadable"][number]> = []
     const { after, limit = 100 } = query
-    for (const runId of [...runIds].sort()) {
+    let last = ""
+    for (const { runId, status } of listed.toSorted((a, b) => a.runId < b.runId ? -1 : 1)) {
       if (after !== undefined && runId <= after) continue
-      if (runs.length === limit) return { runs, unreadable, cursor: runs.at(-1)!.runId }
-      const status = yield* Effect.result(statusOf(runId))
-      if (Result.isFailure(status)) unreadable.push({ runId, error: status.failure })
-      else if (status.success !== undefined && matches(query, status.success)) {
-        runs.push(status.success)
-      }
+      if (runs.length + unreadable.length >= limit) return { runs, unreadable, cursor: last }
+      last = runId
+      const read = yield* Effect.result(status)
+      if (Result.isFailure(read)) unreadable.push({ runId, error: read.failure })
+      else if (read.success !== undefined && matches(query, read.success)) runs.push(read.success)
     }
     return { runs, unreadable }
   })

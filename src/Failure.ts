@@ -10,36 +10,10 @@ import type * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import type { Step } from "./Entry.ts"
 import * as Instruction from "./Instruction.ts"
+import { describe } from "./internal/describe.ts"
 import { type Outcome, Undecodable } from "./Machine.ts"
 
 type Services = Context.Context<never>
-
-const longest = 2000
-
-const read = (u: unknown, key: string): string | undefined => {
-  if (typeof u !== "object" || u === null) return undefined
-  try {
-    const value: unknown = Reflect.get(u, key)
-    return typeof value === "string" && value !== "" ? value.slice(0, longest) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const text = (u: unknown): string => {
-  try {
-    return (typeof u === "object" && u !== null ? JSON.stringify(u) : String(u)).slice(0, longest)
-  } catch {
-    return "something that cannot be shown"
-  }
-}
-
-/** Name and message of anything that was thrown or failed with. */
-export const describe = (error: unknown): { readonly tag: string; readonly message: string } => {
-  const tag = read(error, "_tag") ?? read(error, "name")
-    ?? (typeof error === "object" ? "Error" : typeof error)
-  return { tag, message: read(error, "message") ?? text(error) }
-}
 
 /** The part of a cause that a body hears of: a failure before a defect before an interruption. */
 export const ofCause = (

@@ -24,6 +24,12 @@ export const make = (): Driver => {
     return run === undefined ? "" : `${run.name}:${run.lines.length}`
   }
   const text = (runId: string) => runs.get(runId)?.lines.map((line) => `${line}\n`).join("") ?? ""
+  const holder = (runId: string, now: number) => {
+    const lease = leases.get(runId)
+    return lease !== undefined && lease.until > now
+      ? { host: "this process", until: lease.until }
+      : undefined
+  }
   const append = (runId: string, at: string, lines: ReadonlyArray<string>) =>
     Effect.suspend(() => {
       if (version(runId) !== at) return Effect.fail(new Moved({ runId }))
@@ -72,22 +78,20 @@ export const make = (): Driver => {
       Effect.sync(() => {
         if (leases.get(runId)?.token === token) leases.delete(runId)
       }),
-    holder: (runId, now) =>
-      Effect.sync(() => {
-        const lease = leases.get(runId)
-        return lease !== undefined && lease.until > now
-          ? { host: "this process", until: lease.until }
-          : undefined
-      }),
-    list: (query) =>
+    holder: (runId, now) => Effect.sync(() => holder(runId, now)),
+    list: (query, now) =>
       pageOf(
         query,
-        [...runs.keys()],
-        (runId) =>
-          Effect.map(
+        Array.from(runs.keys(), (runId) => ({
+          runId,
+          status: Effect.map(
             Effect.fromResult(Journal.read(runId, text(runId))),
-            ({ entries }) => entries.length === 0 ? undefined : Status.of(runId, entries)
+            ({ entries }) =>
+              entries.length === 0
+                ? undefined
+                : Status.withOwner(Status.of(runId, entries), holder(runId, now) !== undefined)
           )
+        }))
       ),
     remove: (runId) =>
       Effect.sync(() => {

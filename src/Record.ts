@@ -9,6 +9,7 @@ import type { Posted } from "./Driver.ts"
 import type { Cancelled, Complete, Entry, Failed, Intent, Step } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import type * as Instruction from "./Instruction.ts"
+import { describe } from "./internal/describe.ts"
 import type { Machine, Pending } from "./Machine.ts"
 import type { Performed } from "./Perform.ts"
 import * as Replay from "./Replay.ts"
@@ -116,7 +117,7 @@ export const end = (
   const { error } = outcome
   const recorded = Failure.encodeEnd(error, program.error, declared, services)
   if (recorded === undefined) {
-    const { message, tag } = Failure.describe(error)
+    const { message, tag } = describe(error)
     return Replay.defectOf(program, runId, `The body threw ${tag}: ${message}`, error)
   }
   return "_tag" in recorded

@@ -108,15 +108,9 @@ export const status = (
   Effect.gen(function*() {
     const { journal } = yield* found(runId)
     const now = Status.of(runId, journal.entries)
-    return now.status === "pending" ? yield* withOwner(now) : now
-  })
-
-/** Tells an open run that a process drives from one that waits for a process. */
-const withOwner = (open: Status.Status): Effect.Effect<Status.Status, StorageError, Storage> =>
-  Effect.gen(function*() {
+    if (now.status !== "pending") return now
     const storage = yield* Storage
-    if ((yield* storage.holder(open.runId)) !== undefined) return { ...open, status: "running" }
-    return open.intents.length > 0 ? { ...open, status: "blocked", reason: "OutcomeUnknown" } : open
+    return Status.withOwner(now, (yield* storage.holder(runId)) !== undefined)
   })
 
 const post = (runId: string, posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted) =>

@@ -146,6 +146,15 @@ const reopen = (status: Draft): void => {
   delete status.reason
 }
 
+/** Tells an open run that a process drives from one that waits for a process. */
+export const withOwner = (status: Status, isHeld: boolean): Status => {
+  if (status.status !== "pending") return status
+  if (isHeld) return { ...status, status: "running" }
+  return status.intents.length > 0
+    ? { ...status, status: "blocked", reason: "OutcomeUnknown" }
+    : status
+}
+
 /** The state of a whole journal. */
 export const of = (
   runId: string,

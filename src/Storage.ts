@@ -131,7 +131,8 @@ export const make = (driver: Driver): Storage["Service"] => {
     release: driver.release,
     holder: (runId) =>
       Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),
-    list: driver.list,
+    list: (query) =>
+      Clock.clockWith((clock) => driver.list(query, clock.currentTimeMillisUnsafe())),
     remove: driver.remove,
     watch: driver.watch
   })

@@ -10,7 +10,7 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
-import { type Driver, makeWatchers, pageOf, StorageError } from "../Driver.ts"
+import { type Driver, type Listed, makeWatchers, pageOf, StorageError } from "../Driver.ts"
 import * as Journal from "../Journal.ts"
 import * as RunId from "../RunId.ts"
 import * as Status from "../Status.ts"
@@ -79,27 +79,58 @@ export const driver = (
     const holder: Driver["holder"] = (runId, now) =>
       at(runId, "lease", "read the lease", (name) => lease.holder(name, now))
 
-    /** Run ids are the names of files, or stand in the first entry where a name is a hash. */
-    const runIds = Effect.gen(function*() {
-      const names = (yield* files.names).filter((name) => name.endsWith(".jsonl")).map((name) =>
-        name.slice(0, -6)
+    const load = (name: string) =>
+      Effect.flatMap(
+        Effect.mapError(
+          files.read(`${name}.jsonl`),
+          Files.toStorageError(`read the journal ${name}`)
+        ),
+        (found) =>
+          Effect.fromResult(
+            Journal.read(name, found === undefined ? "" : Files.decode(found.bytes))
+          )
       )
-      return yield* Effect.forEach(names, (name) =>
-        name.includes("~") ? longId(name) : Effect.succeed(name))
-    })
 
-    const longId = (name: string) =>
-      Effect.map(files.read(`${name}.jsonl`), (found) => {
-        const journal = Journal.read(name, found === undefined ? "" : Files.decode(found.bytes))
-        return journal._tag === "Success" ? Journal.first(journal.success)?.runId ?? name : name
-      })
+    const statusOf = (runId: string, name: string, { entries }: Journal.Journal, now: number) => {
+      if (entries.length === 0) return Effect.undefined
+      const status = Status.of(runId, entries)
+      return status.status !== "pending"
+        ? Effect.succeed(status)
+        : Effect.map(
+          Effect.mapError(
+            lease.holder(`${name}.lease`, now),
+            Files.toStorageError(`read the lease of run "${runId}"`)
+          ),
+          (holder) => Status.withOwner(status, holder !== undefined)
+        )
+    }
+
+    /** A run by the name of its file. A name that is a hash stands for the id in the first entry. */
+    const listed = (name: string, now: number): Effect.Effect<Listed> =>
+      name.includes("~")
+        ? Effect.map(Effect.result(load(name)), (journal) => {
+          const runId = journal._tag === "Success"
+            ? Journal.first(journal.success)?.runId ?? name
+            : name
+          const status = Effect.flatMap(
+            Effect.fromResult(journal),
+            (found) => statusOf(runId, name, found, now)
+          )
+          return { runId, status }
+        })
+        : Effect.succeed({
+          runId: name,
+          status: Effect.flatMap(load(name), (found) => statusOf(name, name, found, now))
+        })
 
     return {
       read,
       version: (runId) =>
         at(runId, "jsonl", "look at the journal", (name) =>
-          Effect.map(files.identify(name), (found) =>
-            found === undefined ? "" : JournalFile.version(found))),
+          Effect.map(
+            files.identify(name),
+            (found) => found === undefined ? "" : JournalFile.version(found)
+          )),
       writer: (runId) =>
         Effect.flatMap(RunId.fileName(runId), (name) =>
           Effect.map(JournalFile.writer(files, runId, `${name}.jsonl`), ({ append }) => ({
@@ -150,12 +181,19 @@ export const driver = (
         at(runId, "lease", "release the lease", (name) =>
           lease.release(name, token)),
       holder,
-      list: (query) =>
-        Effect.flatMap(Effect.mapError(runIds, Files.toStorageError("list the runs")), (ids) =>
-          pageOf(query, ids, (runId) =>
-            Effect.flatMap(read(runId), ({ text }) =>
-              Effect.map(Effect.fromResult(Journal.read(runId, text)), ({ entries }) =>
-                entries.length === 0 ? undefined : Status.of(runId, entries))))),
+      list: (query, now) =>
+        Effect.mapError(files.names, Files.toStorageError("list the runs")).pipe(
+          Effect.map((names) =>
+            names.filter((name) =>
+              name.endsWith(".jsonl")
+            )
+          ),
+          Effect.flatMap((names) =>
+            Effect.forEach(names, (file) =>
+              listed(file.slice(0, -6), now))
+          ),
+          Effect.flatMap((runs) => pageOf(query, runs))
+        ),
       remove: (runId) =>
         at(runId, "jsonl", "remove the files", (name) =>
           Effect.gen(function*() {

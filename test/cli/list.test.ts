@@ -116,12 +116,12 @@ describe("reprise list", () => {
     const driver = MemoryDriver.make()
     const damaged = Storage.make({
       ...driver,
-      list: (query) =>
+      list: (query, now) =>
         Storage.pageOf(
           query,
-          ["bad-1", "e-1", "e-2", "o-1", "zbad"],
-          (runId) =>
-            runId.includes("bad")
+          ["bad-1", "e-1", "e-2", "o-1", "zbad"].map((runId) => ({
+            runId,
+            status: runId.includes("bad")
               ? Effect.fail(
                 new Storage.StorageError({
                   reason: "Denied",
@@ -130,9 +130,10 @@ describe("reprise list", () => {
                 })
               )
               : Effect.map(
-                driver.list(query),
+                driver.list(query, now),
                 ({ runs }) => runs.find((run) => run.runId === runId)
               )
+          }))
         )
     })
     return Effect.gen(function*() {

@@ -3,7 +3,7 @@
  * values byte for byte, one sync a step, runs that are removed under their owner, posts, and lists.
  */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, type Layer, Result } from "effect"
+import { Deferred, Effect, Fiber, type Layer, Result, Schema } from "effect"
 import {
   appendFileSync,
   chmodSync,
@@ -21,7 +21,6 @@ import { basename, join } from "node:path"
 import { Instruction, LocalStorage, Runs, Storage, Workflow } from "reprise"
 import { makeDisk } from "./support/disk.ts"
 import { journalOf, local, platform, temporary } from "./support/local.ts"
-import { Schema } from "effect"
 
 /** Two steps with a wait between them; `ran` has what was done. */
 const makeOrder = (ran: Array<string> = []) =>
@@ -483,7 +482,7 @@ describe("a value", () => {
     ["deep nesting", deep(198)],
     ["nothing in it", [{}, [], "", null, [[]], { a: {} }]],
     ["numbers at the edges", [0, 5e-324, 1.7976931348623157e308, 2 ** 53 + 2, 1e21, 1e-7, -1]],
-    ["a mebibyte", "ä".repeat(500_000)],
+    ["hundreds of thousands of characters", "ä😀".repeat(50_000)],
     ["nothing at all", undefined]
   ]
   const makeKeep = (value: unknown) =>
@@ -769,10 +768,10 @@ describe("an inbox", () => {
         } else {
           // Only the last newline can go without a trace: as if the post had been cut short.
           const isLastByte = bit >> 3 === good.length - 1
+          const { items } = read.success
           const expected = isLastByte ? [post(1)] : [post(1), post(2)]
-          if (JSON.stringify(read.success.items) !== JSON.stringify(expected)) {
-            wrong.push([bit, read.success.items])
-          }
+          if (items.length !== expected.length) wrong.push([bit, items])
+          else items.forEach((item, n) => expect(item).toMatchObject(expected[n]!))
         }
       }
       expect(wrong).toEqual([])
