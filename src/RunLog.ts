@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import { type Entry, isEnd, type Recorded } from "./Entry.ts"
 import { type Observer, Observers, type RunEvent } from "./Observer.ts"
 import * as Outline from "./Outline.ts"
+import * as Text from "./Text.ts"
 
 export interface Options {
   /**
@@ -88,7 +89,7 @@ const print = (style: Style): Observer => (event) =>
   })
 
 /** A run id may contain spaces. */
-const word = (runId: string) => runId.includes(" ") ? Outline.short(runId, 220) : runId
+const word = (runId: string) => runId.includes(" ") ? Text.short(runId, 220) : runId
 
 const join = (...parts: ReadonlyArray<string>) => parts.filter((part) => part !== "").join("  ")
 
@@ -100,30 +101,30 @@ const aside = (
     case "event":
       return {
         mark: "+",
-        what: `event ${Outline.plain(entry.eventName)} kept`,
-        text: Outline.short(entry.value)
+        what: `event ${Text.plain(entry.eventName)} kept`,
+        text: Text.short(entry.value)
       }
     case "patch":
-      return { mark: "+", what: `patch ${Outline.plain(entry.changeId)}`, text: "" }
+      return { mark: "+", what: `patch ${Text.plain(entry.changeId)}`, text: "" }
     case "cancel":
       return {
         mark: "!",
         what: "cancel requested",
-        text: entry.reason === undefined ? "" : Outline.plain(entry.reason)
+        text: entry.reason === undefined ? "" : Text.plain(entry.reason)
       }
     case "stop":
-      return { mark: "⏸", what: `stopped after ${Outline.plain(entry.stepId)}`, text: "" }
+      return { mark: "⏸", what: `stopped after ${Text.plain(entry.stepId)}`, text: "" }
     case "continue":
-      return { mark: "✓", what: `continued as ${Outline.plain(entry.runId)}`, text: "" }
+      return { mark: "✓", what: `continued as ${Text.plain(entry.runId)}`, text: "" }
     case "complete":
-      return { mark: "✓", what: "success", text: Outline.short(entry.result) }
+      return { mark: "✓", what: "success", text: Text.short(entry.result) }
     case "error":
-      return { mark: "✗", what: "failed", text: Outline.errorText(entry.error) }
+      return { mark: "✗", what: "failed", text: Text.errorText(entry.error) }
     case "cancelled":
       return {
         mark: "✗",
         what: "cancelled",
-        text: entry.reason === undefined ? "" : Outline.plain(entry.reason)
+        text: entry.reason === undefined ? "" : Text.plain(entry.reason)
       }
     default:
       return undefined
@@ -134,7 +135,7 @@ const aside = (
 // json
 
 const inJson: Style = (event, timestamp) => [
-  Outline.jsonLine(
+  Text.jsonLine(
     event.type === "session"
       ? { timestamp, ...event, replayed: event.replayed.length }
       : event.type === "entry"
@@ -156,19 +157,19 @@ const inWords = (event: RunEvent): string => {
     case "session": {
       const { replayed, session, workflow } = event
       return join(
-        `session ${session} of ${Outline.plain(workflow)}`,
+        `session ${session} of ${Text.plain(workflow)}`,
         replayed.length === 0 ? "" : `(${replayed.length} entries replayed)`
       )
     }
     case "started":
-      return `step ${Outline.plain(event.stepId)} started`
+      return `step ${Text.plain(event.stepId)} started`
     case "entry": {
       const { entry } = event
       const said = aside(entry)
       if (said !== undefined) return join(said.what, said.text)
       return Outline.ofEntry(entry).map((item) =>
         join(
-          `${item.kind} ${Outline.plain(item.stepId)} ${stateOf(entry, item)}`,
+          `${item.kind} ${Text.plain(item.stepId)} ${stateOf(entry, item)}`,
           Outline.text(item)
         )
       ).join("; ")
@@ -248,7 +249,7 @@ const makeTree = (colors: boolean): Style => {
       case "session": {
         const { replayed: found, session, workflow } = event
         const again = session === 1 ? "" : ` (session ${session})`
-        out.push(`${Outline.plain(workflow)} ${word(runId)}${again}`)
+        out.push(`${Text.plain(workflow)} ${word(runId)}${again}`)
         at = [runId]
         replayed(out, runId, found)
         break

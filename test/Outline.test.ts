@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest"
 import type { Entry, Recorded, Wait } from "../src/Entry.ts"
 import * as Instruction from "../src/Instruction.ts"
 import * as Outline from "../src/Outline.ts"
+import * as Text from "../src/Text.ts"
 import { runs } from "./support/amount.ts"
 import { Hand } from "./support/hand.ts"
 
@@ -215,8 +216,8 @@ describe("places", () => {
         const { branches, name } = Outline.place(hand.pending[0]!)
         expect([branches.length, branches[0], name]).toEqual([
           1,
-          { fan: Outline.plain(fan), key: Outline.plain(key) },
-          Outline.plain(leaf)
+          { fan: Text.plain(fan), key: Text.plain(key) },
+          Text.plain(leaf)
         ])
       }),
       { numRuns: runs(300) }
@@ -317,10 +318,10 @@ describe("texts", () => {
       fc.property(hostile, hostile, (a, b) => {
         const json = { [a]: b }
         const texts = [
-          Outline.plain(a),
-          Outline.short(json),
-          Outline.jsonLine(json),
-          Outline.errorText({ _tag: a, message: b }),
+          Text.plain(a),
+          Text.short(json),
+          Text.jsonLine(json),
+          Text.errorText({ _tag: a, message: b }),
           Outline.place(`${a}[${b}]/${a}`).name,
           Outline.text({
             stepId: a,
@@ -339,47 +340,47 @@ describe("texts", () => {
   it("lose nothing as JSON", () => {
     fc.assert(
       fc.property(hostile, (text) => {
-        expect(JSON.parse(Outline.jsonLine({ text }))).toEqual({ text })
+        expect(JSON.parse(Text.jsonLine({ text }))).toEqual({ text })
       }),
       { numRuns: runs(300) }
     )
   })
 
   it("drop whole colour codes, and join lines", () => {
-    expect(Outline.plain("\u001b[1;31mexpected\u001b[0m\n  to be\u001b 1")).toBe(
+    expect(Text.plain("\u001b[1;31mexpected\u001b[0m\n  to be\u001b 1")).toBe(
       "expected   to be 1"
     )
   })
 
   it("are cut without cutting a character", () => {
-    expect(Outline.cut("abcdef", 6)).toBe("abcdef")
-    expect(Outline.cut("abcdefg", 6)).toBe("abcde…")
-    expect(Outline.cut("abcd😀fgh", 6)).toBe("abcd…")
-    expect(Outline.short("x".repeat(1_000)).length).toBe(72)
-    expect(Outline.short(undefined)).toBe("")
-    expect(Outline.short(null)).toBe("null")
+    expect(Text.cut("abcdef", 6)).toBe("abcdef")
+    expect(Text.cut("abcdefg", 6)).toBe("abcde…")
+    expect(Text.cut("abcd😀fgh", 6)).toBe("abcd…")
+    expect(Text.short("x".repeat(1_000)).length).toBe(72)
+    expect(Text.short(undefined)).toBe("")
+    expect(Text.short(null)).toBe("null")
   })
 
   it("give times that people can read", () => {
     expect([0.4, 999, 1_000, 59_940, 59_950, 60_000, 3_599_000, 3_600_000, 90_061_000].map(
-      Outline.span
+      Text.span
     )).toEqual(["0ms", "999ms", "1.0s", "59.9s", "1m 0s", "1m 0s", "59m 59s", "1h 0m", "1d 1h"])
-    expect(Outline.time(0)).toBe("1970-01-01T00:00:00.000Z")
-    expect([Outline.time(Number.NaN), Outline.time(1e300)]).toEqual([
+    expect(Text.time(0)).toBe("1970-01-01T00:00:00.000Z")
+    expect([Text.time(Number.NaN), Text.time(1e300)]).toEqual([
       "an unknown time",
       "an unknown time"
     ])
   })
 
   it("take a message before the rest of an error", () => {
-    expect(Outline.errorText({ name: "TypeError", message: "x is not a function" })).toBe(
+    expect(Text.errorText({ name: "TypeError", message: "x is not a function" })).toBe(
       "TypeError: x is not a function"
     )
-    expect(Outline.errorText({ message: "bare" })).toBe("bare")
-    expect(Outline.errorText({ _tag: "StepTimeout", reason: "the user's own" })).toBe(
+    expect(Text.errorText({ message: "bare" })).toBe("bare")
+    expect(Text.errorText({ _tag: "StepTimeout", reason: "the user's own" })).toBe(
       "{\"_tag\":\"StepTimeout\",\"reason\":\"the user's own\"}"
     )
-    expect(Outline.errorText(undefined)).toBe("")
-    expect(Outline.errorText([1])).toBe("[1]")
+    expect(Text.errorText(undefined)).toBe("")
+    expect(Text.errorText([1])).toBe("[1]")
   })
 })

@@ -11,6 +11,7 @@ const fileRanks: Record<string, number> = {
   "Entry.ts": 0,
   "Instruction.ts": 0.5,
   "RunId.ts": 0,
+  "Text.ts": 0,
   "Journal.ts": 1,
   "Observer.ts": 1,
   "Status.ts": 1,

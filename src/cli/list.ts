@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Page } from "../Driver.ts"
-import * as Outline from "../Outline.ts"
 import * as Runs from "../Runs.ts"
 import * as Status from "../Status.ts"
+import * as Text from "../Text.ts"
 import { root } from "./root.ts"
 
 const Limit = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1)))
@@ -53,7 +53,7 @@ export const list = Command.make("list", {
     } else if (lines.length === 0 && !flags.json) {
       const some = Option.isSome(flags.status) || Option.isSome(flags.workflow)
         || Option.isSome(flags.after)
-      yield* Console.error(`No ${some ? "such runs" : "runs"} in ${Outline.plain(storage)}.`)
+      yield* Console.error(`No ${some ? "such runs" : "runs"} in ${Text.plain(storage)}.`)
     }
   })).pipe(
     Command.withDescription("Lists runs: state, what they wait for, steps"),
@@ -67,9 +67,9 @@ export const list = Command.make("list", {
   )
 
 const jsonLines = ({ runs, unreadable }: Page): Array<string> => [
-  ...runs.map((run) => Outline.jsonLine(run)),
+  ...runs.map((run) => Text.jsonLine(run)),
   ...unreadable.map(({ error, runId }) =>
-    Outline.jsonLine({ runId, unreadable: { _tag: error._tag, message: error.message } })
+    Text.jsonLine({ runId, unreadable: { _tag: error._tag, message: error.message } })
   )
 ]
 
@@ -78,17 +78,17 @@ const header = ["RUN", "WORKFLOW", "STATUS", "WAITS FOR", "UPDATED", "STEPS"]
 const table = ({ runs, unreadable }: Page): Array<string> => {
   const rows = runs.map((run) => [
     run.runId,
-    Outline.cut(Outline.plain(run.workflow), 40),
+    Text.cut(Text.plain(run.workflow), 40),
     run.status,
     waitsFor(run),
-    Outline.plain(run.updatedAt).replace(/\.\d+Z$/, "Z"),
+    Text.plain(run.updatedAt).replace(/\.\d+Z$/, "Z"),
     run.steps.failed === 0
       ? `${run.steps.done}`
       : `${run.steps.done} (${run.steps.failed} failed)`
   ])
   const lines = rows.length === 0 ? [] : aligned([header, ...rows])
   for (const { error, runId } of unreadable) {
-    lines.push(`${Outline.plain(runId)}  cannot be read: ${Outline.plain(error.message)}`)
+    lines.push(`${Text.plain(runId)}  cannot be read: ${Text.plain(error.message)}`)
   }
   return lines
 }
@@ -96,13 +96,13 @@ const table = ({ runs, unreadable }: Page): Array<string> => {
 const waitsFor = ({ reason, waits }: Status.Status): string => {
   const [first] = waits
   const text = first === undefined
-    ? Outline.plain(reason ?? "")
+    ? Text.plain(reason ?? "")
     : first.kind === "event"
-    ? Outline.plain(first.event ?? first.stepId)
-      + (first.key === undefined ? "" : ` key ${Outline.short(first.key)}`)
-    : `${first.kind}${first.wakeAt === undefined ? "" : ` until ${Outline.time(first.wakeAt)}`}`
+    ? Text.plain(first.event ?? first.stepId)
+      + (first.key === undefined ? "" : ` key ${Text.short(first.key)}`)
+    : `${first.kind}${first.wakeAt === undefined ? "" : ` until ${Text.time(first.wakeAt)}`}`
   const more = waits.length > 1 ? ` +${waits.length - 1}` : ""
-  return (Outline.cut(text, 40) + more) || "-"
+  return (Text.cut(text, 40) + more) || "-"
 }
 
 const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): Array<string> => {
@@ -119,4 +119,4 @@ const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): Array<string> => {
 }
 
 const shellWord = (text: string) =>
-  /^[\w.:/=@%+-]+$/.test(text) ? text : `'${Outline.plain(text).replaceAll("'", `'\\''`)}'`
+  /^[\w.:/=@%+-]+$/.test(text) ? text : `'${Text.plain(text).replaceAll("'", `'\\''`)}'`

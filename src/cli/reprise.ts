@@ -13,8 +13,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { createRequire } from "node:module"
-import * as Outline from "../Outline.ts"
 import type { Storage } from "../Storage.ts"
+import * as Text from "../Text.ts"
 import { list } from "./list.ts"
 import { root } from "./root.ts"
 import { show } from "./show.ts"
@@ -53,5 +53,5 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   if (error._tag === "None") return Console.error(Cause.pretty(cause))
   if (CliError.isCliError(error.value)) return Effect.void
   const { value } = error
-  return Console.error(Outline.plain(value instanceof Error ? value.message : String(value)))
+  return Console.error(Text.plain(value instanceof Error ? value.message : String(value)))
 }

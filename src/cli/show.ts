@@ -10,6 +10,7 @@ import type { Journal } from "../Journal.ts"
 import * as Outline from "../Outline.ts"
 import * as Runs from "../Runs.ts"
 import * as Status from "../Status.ts"
+import * as Text from "../Text.ts"
 
 export const show = Command.make("show", {
   runId: Argument.String("run-id").pipe(Argument.withDescription("The run to show")),
@@ -24,7 +25,7 @@ export const show = Command.make("show", {
     // Only its lease tells whether someone drives an open run.
     const status = seen.status === "pending" ? yield* Runs.status(runId) : seen
     const view = look(journal, status)
-    yield* Console.log(json ? Outline.jsonLine(view) : page(view).join("\n"))
+    yield* Console.log(json ? Text.jsonLine(view) : page(view).join("\n"))
   })).pipe(
     Command.withDescription("Shows a run: its steps, what it waits for, how it goes on"),
     Command.withExamples([
@@ -132,7 +133,7 @@ const next = ({ runId, status, waits, workflow }: Status.Status): ReadonlyArray<
   return status === "pending" || status === "stopped" ? [`${call})`] : []
 }
 
-const word = (text: string) => Outline.jsonLine(text)
+const word = (text: string) => Text.jsonLine(text)
 
 // ---------------------------------------------------------------------------------------------------
 // text
@@ -148,15 +149,13 @@ const page = (view: View): ReadonlyArray<string> => {
     ["created", createdAt],
     ["updated", updatedAt],
     ["sessions", String(sessions.length)],
-    ["input", Outline.short(input)],
-    ["result", Outline.short(view.result)],
-    ["error", view.error === undefined ? "" : Outline.errorText(view.error)],
+    ["input", Text.short(input)],
+    ["result", Text.short(view.result)],
+    ["error", view.error === undefined ? "" : Text.errorText(view.error)],
     ["journal", lines(view.entries, rejected, torn)]
   ]
   const blocks = [
-    fields.flatMap(([name, text]) =>
-      text === "" ? [] : [`${name.padEnd(10)}${Outline.plain(text)}`]
-    ),
+    fields.flatMap(([name, text]) => text === "" ? [] : [`${name.padEnd(10)}${Text.plain(text)}`]),
     branch(Outline.tree(items), ""),
     events.length === 0 ? [] : ["events", ...events.map((event) => `  ${inWords(event)}`)],
     waits.length === 0 ? [] : ["waits for", ...waits.map((wait) => `  ${awaited(wait)}`)],
@@ -189,29 +188,29 @@ const branch = (nodes: ReadonlyArray<Outline.Node>, indent: string): ReadonlyArr
 
 const inWords = (happened: Happened): string => {
   const { changeId, eventName, key, reason, runId, stepId, timestamp, type, value } = happened
-  const event = `${Outline.plain(eventName ?? "")}${
-    key === undefined ? "" : ` key ${Outline.short(key)}`
-  }${value === undefined ? "" : `  ${Outline.short(value)}`}`
+  const event = `${Text.plain(eventName ?? "")}${
+    key === undefined ? "" : ` key ${Text.short(key)}`
+  }${value === undefined ? "" : `  ${Text.short(value)}`}`
   const texts: Record<Happened["type"], string> = {
-    resume: `${event}  (taken by ${Outline.plain(stepId ?? "")})`,
+    resume: `${event}  (taken by ${Text.plain(stepId ?? "")})`,
     event: `${event}  (kept until something waits for it)`,
-    cancel: `cancel${reason === undefined ? "" : `  ${Outline.plain(Outline.cut(reason, 144))}`}`,
-    patch: `patch ${Outline.plain(changeId ?? "")}`,
-    stop: `stopped after ${Outline.plain(stepId ?? "")}`,
-    continue: `continued as run ${Outline.plain(runId ?? "")}`
+    cancel: `cancel${reason === undefined ? "" : `  ${Text.plain(Text.cut(reason, 144))}`}`,
+    patch: `patch ${Text.plain(changeId ?? "")}`,
+    stop: `stopped after ${Text.plain(stepId ?? "")}`,
+    continue: `continued as run ${Text.plain(runId ?? "")}`
   }
-  return `${Outline.plain(timestamp)}  ${texts[type]}`
+  return `${Text.plain(timestamp)}  ${texts[type]}`
 }
 
 const awaited = ({ event, key, kind, reason, since, stepId, wakeAt }: Wait): string => {
   const parts = [
     kind === "event"
-      ? `event ${Outline.plain(event ?? stepId)}`
-      : `${kind} ${Outline.plain(stepId)}`,
-    key === undefined ? "" : `key ${Outline.short(key)}`,
-    reason === undefined ? "" : Outline.plain(Outline.cut(reason, 144)),
-    `since ${Outline.time(since)}`,
-    wakeAt === undefined ? "" : `until ${Outline.time(wakeAt)}`
+      ? `event ${Text.plain(event ?? stepId)}`
+      : `${kind} ${Text.plain(stepId)}`,
+    key === undefined ? "" : `key ${Text.short(key)}`,
+    reason === undefined ? "" : Text.plain(Text.cut(reason, 144)),
+    `since ${Text.time(since)}`,
+    wakeAt === undefined ? "" : `until ${Text.time(wakeAt)}`
   ]
   return parts.filter((part) => part !== "").join("  ")
 }
