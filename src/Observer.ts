@@ -31,6 +31,8 @@ export type RunEvent =
     readonly entry: Entry
     readonly timestamp: string
   }
+  /** The session ended without an end or a suspension: fenced, blocked, broken, or without its storage. */
+  | { readonly type: "left"; readonly runId: string; readonly why: string }
 
 export type Observer = (event: RunEvent) => Effect.Effect<void>
 

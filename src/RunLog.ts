@@ -174,6 +174,8 @@ const inWords = (event: RunEvent): string => {
         )
       ).join("; ")
     }
+    case "left":
+      return `left: ${Text.plain(event.why)}`
   }
 }
 
@@ -273,7 +275,11 @@ const makeTree = (colors: boolean): Style => {
           goTo(out, [runId], [word(runId)])
           out.push(join(`  ${marked(said.mark)} ${said.what}`, said.text))
         }
+        break
       }
+      case "left":
+        out.push(`${marked("✗")} ${word(runId)} left  ${Text.plain(event.why)}`)
+        at = []
     }
     return out
   }

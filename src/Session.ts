@@ -168,6 +168,12 @@ class Session {
         this.restart = false
       }
     }).pipe(
+      Effect.tapError((error) => this.leave(error.message)),
+      Effect.tap((conclusion) =>
+        conclusion._tag === "Blocked"
+          ? this.leave(`OutcomeUnknown: ${conclusion.steps.join(", ")}`)
+          : Effect.void
+      ),
       Effect.onExit(() => this.running.stop(this.looker === undefined ? [] : [this.looker]))
     )
   }
@@ -459,6 +465,10 @@ class Session {
         }),
       { discard: true }
     )
+  }
+
+  private leave(why: string): Effect.Effect<void> {
+    return this.tell([{ type: "left", runId: this.o.runId, why }])
   }
 
   private announce({ id, instruction }: Pending): Effect.Effect<void> {

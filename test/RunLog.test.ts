@@ -62,6 +62,20 @@ const printed = Effect.map(
 )
 
 describe("RunLog", () => {
+  it.effect("says why a session left its run without an end", () =>
+    Effect.gen(function*() {
+      const broken = Workflow.make("broken", function*(ctx) {
+        yield* ctx.step("a", () => 1)
+        return (null as unknown as { readonly x: string }).x
+      })
+      yield* Effect.flip(broken.start(undefined, { runId: "b1" }))
+      const lines = yield* printed
+      expect(lines.at(-1)).toMatch(/^✗ b1 left {2}The body threw TypeError: .* stays open/)
+    }).pipe(
+      Effect.provide(RunLog.layer({ style: "tree" })),
+      Effect.provide(Storage.layerMemory)
+    ))
+
   it.effect("is the only thing that prints", () =>
     Effect.gen(function*() {
       yield* ticking(bothSessions)
