@@ -284,7 +284,11 @@ describe("RunLog", () => {
     return Effect.gen(function*() {
       const error = yield* Effect.flip(echo.start(undefined, { runId: "r1" }))
       expect(error._tag).toBe("StorageError")
-      expect(yield* printed).toEqual(["echo r1", "  … first"])
+      expect(yield* printed).toEqual([
+        "echo r1",
+        "  … first",
+        expect.stringMatching(/^✗ r1 left {2}Could not append: no space/)
+      ])
     }).pipe(
       Effect.provide(RunLog.layer()),
       Effect.provideService(Storage.Storage, failing)

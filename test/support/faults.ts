@@ -53,7 +53,7 @@ export interface Process {
   readonly driver: Driver
   readonly storage: Storage["Service"]
   readonly isAlive: () => boolean
-  /** The process is gone: nothing it does reaches the storage any more, and its leases are free. */
+  /** The process is gone: nothing it does reaches the storage any more. */
   readonly kill: () => void
 }
 
@@ -66,8 +66,8 @@ export interface World {
   readonly acknowledged: (runId: string) => ReadonlyArray<string>
 }
 
-/** Processes over one storage. */
-export const worldOf = (under: Driver): World => {
+/** Processes over one storage. The leases of a dead one are free at once, or held until they expire. */
+export const worldOf = (under: Driver, leasesOfTheDead: "free" | "held" = "free"): World => {
   const acknowledged = new Map<string, Array<string>>()
   return {
     under,
@@ -77,6 +77,7 @@ export const worldOf = (under: Driver): World => {
       const leases = new Map<string, string>()
       const kill = () => {
         alive = false
+        if (leasesOfTheDead === "held") return
         for (const [token, runId] of leases) Effect.runSync(under.release(runId, token))
         leases.clear()
       }
@@ -118,7 +119,7 @@ export const worldOf = (under: Driver): World => {
               return Effect.andThen(all, error("Unknown", call.verb))
           }
         })
-      const look = <A, E>(effect: Effect.Effect<A, E>) =>
+      const look = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
         Effect.suspend(() => alive ? effect : dead)
       const one = (verb: Verb): Call => ({ verb, lines: 1 })
       const writerOf = (runId: string, writer: DriverWriter): DriverWriter => ({

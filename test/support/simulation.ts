@@ -88,6 +88,18 @@ export class Simulation {
     return true
   }
 
+  /** Lets so many milliseconds pass. */
+  pass(millis: number): void {
+    const until = this.now + millis
+    for (;;) {
+      this.settle()
+      const next = Math.min(...Array.from(this.sleepers, (sleeper) => sleeper.until))
+      if (next > until) break
+      this.tick()
+    }
+    this.now = until
+  }
+
   /** Runs a program to its end, letting time pass where nothing else can happen. */
   run<A, E, R>(program: Effect.Effect<A, E, R>, services: Context.Context<R>): Exit.Exit<A, E> {
     const fiber = this.fork(program, services)
