@@ -295,6 +295,7 @@ export class Machine {
 
   private sameWaits(waits: ReadonlyArray<Wait>): boolean {
     if (!this.onlyWaits || waits.length !== this.pending.size) return false
+    if (new Set(waits.map(({ stepId }) => stepId)).size < waits.length) return false
     return waits.every((wait) => {
       const i = this.pending.get(wait.stepId)?.instruction
       return i !== undefined && i.op === "suspend" && wait.kind === "event" && i.name === wait.event
@@ -526,7 +527,7 @@ export class Machine {
   private branch(f: OpenFan, k: number): void {
     const [key, branch] = f.instruction.branches[k]!
     const { op, results, shape } = f.instruction
-    const n = new Node(`${f.id}[${escape(key)}]/`, start(branch), (o) => {
+    const n = new Node(`${f.id}[${escape(key)}]/`, this.once(branch), (o) => {
       f.live.delete(n)
       f.results[k] = o
       f.last = o
@@ -541,6 +542,17 @@ export class Machine {
     })
     f.live.add(n)
     this.run(n, done(undefined))
+  }
+
+  /** The generator of a branch that is run now. One that a function handed out before would give nothing. */
+  private once(branch: Instruction.Branch): Iterator<unknown, unknown, unknown> {
+    const gen = start(branch)
+    if (gen === branch) return gen
+    if (this.used.has(gen)) {
+      return throwing(new TypeError("a generator object was handed out as a branch twice"))
+    }
+    this.used.add(gen)
+    return gen
   }
 
   private cancelRun(reason: string | undefined): void {

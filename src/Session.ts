@@ -184,6 +184,7 @@ class Session {
       this.inline = false
       for (;;) {
         if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
+        if (this.poked && this.news.length === 0) yield* this.look()
         if (this.news.length > 0) this.feedNews()
         this.takeDropped()
         this.takeFresh()
@@ -248,7 +249,6 @@ class Session {
           this.record(Record.intent(pending, attempt))
         }
       }
-      if (this.poked) yield* this.look()
     })
   }
 
