@@ -12,123 +12,37 @@
  */
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import type { Entry, Recorded, Resume, Step, Wait } from "./Entry.ts"
+import type { Entry, Recorded, Resume, Wait } from "./Entry.ts"
 import * as Instruction from "./Instruction.ts"
+import {
+  type Defect,
+  describe,
+  type Divergence,
+  done,
+  escape,
+  failed,
+  type Kept,
+  type Logged,
+  Node,
+  type OpenFan,
+  type Options,
+  type Outcome,
+  type Pending,
+  start,
+  throwing,
+  Undecodable
+} from "./machine/State.ts"
 
-/** What an instruction, a branch or a body came to. */
-export type Outcome = { readonly ok: true; readonly value: unknown } | {
-  readonly ok: false
-  readonly error: unknown
-}
-
-/** A recorded value that the code's schema does not decode. */
-export class Undecodable {
-  readonly why: string
-  constructor(why: string) {
-    this.why = why
-  }
-}
-
-/** Turns what stands in the journal into what a body is handed. */
-export interface Codec {
-  readonly step: (step: Instruction.Step, entry: Step) => Outcome | Undecodable
-  readonly event: (name: string, value: unknown) => Outcome | Undecodable
-}
-
-/** The journal and the code do not belong together. */
-export interface Divergence {
-  /** What the journal says came next. */
-  readonly expected: Entry
-  /** What the code does instead, in words. */
-  readonly actual: string
-  /** The instruction that stands where the journal has another. */
-  readonly instruction: Instruction.Data | undefined
-}
-
-/** The body broke a rule that no handler of its own may hide. */
-export interface Defect {
-  readonly message: string
-}
-
-/** An instruction that waits for its outcome. */
-export interface Pending {
-  readonly id: string
-  readonly instruction: Instruction.Step | Instruction.Suspend
-  /** Timestamp of the entry behind which it became pending. */
-  readonly since: string
-  /** The session of an intent that has no outcome yet. */
-  intent: number
-  readonly seq: number
-  readonly node: Node
-}
-
-/** What a body logged live. */
-export interface Logged {
-  readonly message: string
-  readonly fields: Record<string, unknown>
-}
-
-type Kept = {
-  readonly eventName: string
-  readonly key?: string
-  readonly value?: unknown
-  readonly eventId: string
-}
-
-class Node {
-  readonly prefix: string
-  readonly end: (outcome: Outcome) => void
-  gen: Iterator<unknown, unknown, unknown>
-  readonly outer: Array<Iterator<unknown, unknown, unknown>> = []
-  readonly counts = new Map<string, { readonly escaped: string; count: number }>()
-  leaf: Pending | undefined
-  fan: OpenFan | undefined
-  cancelled = false
-  constructor(
-    prefix: string,
-    gen: Iterator<unknown, unknown, unknown>,
-    end: (outcome: Outcome) => void
-  ) {
-    this.prefix = prefix
-    this.gen = gen
-    this.end = end
-  }
-}
-
-interface OpenFan {
-  readonly id: string
-  readonly node: Node
-  readonly instruction: Instruction.Fan
-  next: number
-  readonly live: Set<Node>
-  readonly results: Array<Outcome | undefined>
-  last: Outcome | undefined
-  outcome: Outcome | undefined
-  swept: boolean
-  busy: boolean
-  opening: boolean
-}
-
-const failed = (error: unknown): Outcome => ({ ok: false, error })
-const done = (value: unknown): Outcome => ({ ok: true, value })
-
-const special = /[%#[\]/]/g
-const escape = (name: string) => name.replace(special, (c) => `%${c.charCodeAt(0).toString(16)}`)
-
-const describe = (p: Pending) =>
-  `${p.instruction.op === "step" ? "step" : "suspend"} "${p.id}"`
-  + (p.instruction.op === "suspend" && p.instruction.key !== undefined
-    ? ` (key "${p.instruction.key}")`
-    : "")
-
-export interface Options {
-  readonly runId: string
-  /** Named in messages. */
-  readonly workflow: string
-  readonly codec: Codec
-  /** Whether the first slice runs for the first time, so that its logs count. */
-  readonly live: boolean
-}
+export {
+  type Codec,
+  type Defect,
+  type Divergence,
+  type Logged,
+  type Options,
+  type Outcome,
+  type Pending,
+  Undecodable
+} from "./machine/State.ts"
 
 export class Machine {
   /** In the order they became pending. */
@@ -590,21 +504,4 @@ export class Machine {
       this.settle(p, failed(new Instruction.Cancelled(reason)))
     }
   }
-}
-
-/** The generator of a branch; a function that throws instead of returning one fails its branch. */
-const start = (branch: Instruction.Branch): Iterator<unknown, unknown, unknown> => {
-  try {
-    const gen: unknown = Instruction.iterate(branch)
-    if (typeof gen === "object" && gen !== null && "next" in gen) {
-      return gen as Iterator<unknown, unknown, unknown>
-    }
-    return throwing(new TypeError("a branch that is a function must be a generator function"))
-  } catch (error) {
-    return throwing(error)
-  }
-}
-
-const throwing = function*(error: unknown): Generator<never, never, unknown> {
-  throw error
 }
