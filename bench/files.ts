@@ -23,7 +23,9 @@ export const layerSync = (change: (sync: Sync) => Sync): Layer.Layer<FileSystem.
     Effect.map(FileSystem.FileSystem, (fs) => ({
       ...fs,
       open: (path, options) =>
-        Effect.map(fs.open(path, options), (file): FileSystem.File =>
-          Object.create(file, { sync: { get: () => change(file.sync) } }))
+        Effect.map(
+          fs.open(path, options),
+          (file): FileSystem.File => Object.create(file, { sync: { get: () => change(file.sync) } })
+        )
     }))
   ).pipe(Layer.provide(NodeFileSystem.layer))

@@ -105,7 +105,10 @@ const of = await apart(import.meta.filename, {
   functions: perStep(Storage.layerMemory, (n) => functions.execute(n)),
   effects: perStep(Storage.layerMemory, (n) => effects.execute(n)),
   peer: perStep(peerLayer, peerRun),
-  peerUntraced: perStep(peerLayer, (n, serial) => Effect.withTracerEnabled(peerRun(n, serial), false)),
+  peerUntraced: perStep(
+    peerLayer,
+    (n, serial) => Effect.withTracerEnabled(peerRun(n, serial), false)
+  ),
   stepkit: stepkitPerStep
 })
 
@@ -130,7 +133,7 @@ for (const n of sizes) {
     peer: () => of.peer(n),
     effects: () => of.effects(n),
     untraced: () => of.peerUntraced(n)
-  }, { rounds: 9, warmUp: 4 })
+  }, { rounds: 15, warmUp: 5 })
   const atLeast = n === 1_000 ? 6 : undefined
   figures.push(beside(n, "effect/workflow", t.peer, t.functions, atLeast))
   figures.push(beside(n, "effect/workflow", t.peer, t.effects, undefined, ", each an Effect"))

@@ -24,7 +24,8 @@ const workflow = Workflow.make("bench", function*(ctx, n: number) {
 const runtime = ManagedRuntime.make(NodeLocalStorage.layer(at))
 
 const ours = async () =>
-  await time(() => runtime.runPromise(workflow.execute(steps, { runId: `run-${++serial}` }))) / steps
+  await time(() => runtime.runPromise(workflow.execute(steps, { runId: `run-${++serial}` })))
+  / steps
 
 const line = Buffer.from(`${"x".repeat(199)}\n`)
 

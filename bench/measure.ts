@@ -84,6 +84,14 @@ export const time = async (work: () => unknown): Promise<number> => {
   return performance.now() - began
 }
 
+/** Milliseconds of one core that `work` takes, with what its threads take: nobody else's load counts. */
+export const coreTime = (work: () => unknown): number => {
+  const before = process.cpuUsage()
+  work()
+  const { system, user } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const half = sorted.length >> 1
@@ -103,7 +111,8 @@ export const show = (millis: number): string =>
     : `${(millis * 1000).toFixed(2)} µs`
 
 /** How many fit into a second when one takes `millis`. */
-export const rate = (millis: number): string => `${Math.round(1000 / millis).toLocaleString("en")}/s`
+export const rate = (millis: number): string =>
+  `${Math.round(1000 / millis).toLocaleString("en")}/s`
 
 /** Hands the figures to the process that runs all files, or prints them when there is none. */
 export const report = (figures: ReadonlyArray<Figure>): void => {

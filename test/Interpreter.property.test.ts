@@ -247,7 +247,7 @@ describe("a random body", () => {
           row = fate === "done" ? 0 : row + 1
           return row > 4 ? "done" : fate
         }
-        same(scenario, attempt(scenario, [plan]), expected, fates.join())
+        same(scenario, attempt(scenario, [plan]), expected, JSON.stringify(fates))
       }),
       { numRuns: runs(150) }
     )

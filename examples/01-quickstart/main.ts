@@ -1,5 +1,5 @@
 /**
- * The command line: `start <ticket.json>`, and `resume <runId>` in another process, whenever.
+ * The command line: `start [ticket.json]`, and `resume <runId>` in another process, whenever.
  *
  * Owns the choice of classifier and storage, and what is printed.
  */
@@ -7,7 +7,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem, Schema } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
-import { relative } from "node:path"
+import { join, relative } from "node:path"
 import { LocalStorage } from "reprise"
 import { NodeLocalStorage } from "reprise/node"
 import { layerKeywords, Ticket } from "./classifier.ts"
@@ -17,7 +17,11 @@ const directory = ".reprise"
 
 const start = Command.make(
   "start",
-  { file: Argument.String("ticket.json") },
+  {
+    file: Argument.String("ticket.json").pipe(
+      Argument.withDefault(join(import.meta.dirname, "ticket.json"))
+    )
+  },
   Effect.fn(function*({ file }) {
     yield* report(yield* triage.start(yield* readTicket(file)))
   })

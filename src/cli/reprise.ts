@@ -22,7 +22,7 @@ import * as storage from "./storage.ts"
 
 /** The package's version; its package.json is the only place that has it. */
 export const version: string =
-  (createRequire(import.meta.url)("../../package.json") as { readonly version: string }).version
+  (createRequire(import.meta.url)("reprise/package.json") as { readonly version: string }).version
 
 /** Runs the command with `args` on the storage that `layerOf` makes of the `--storage` flag. */
 export const run = <E, R>(

@@ -230,6 +230,9 @@ export const random = (
     }
     if (typeof answer !== "object" || answer.status !== "suspended") return undefined
     const { event, key } = answer.waits[0]!
-    return workflow.resume(runId, { eventName: event!, key, eventId: `e${n}`, value: n })
+    // An early event may have ended the run just before this one came.
+    return workflow.resume(runId, { eventName: event!, key, eventId: `e${n}`, value: n }).pipe(
+      Effect.catchTag("RunClosed", () => workflow.resume(runId))
+    )
   }
 })

@@ -93,12 +93,15 @@ export const attempt = (
     const failure = failureOf(exit)
     if (isDeath(exit)) next()
     else if (exit._tag === "Success") {
-      answer = exit.value as Answer
-      // A lease of someone who cannot give it back: it runs out.
-      if (typeof answer === "object" && answer.status === "running") {
+      const value = exit.value as Answer
+      if (typeof value === "object" && value.status === "running") {
+        // The lease of someone who cannot give it back: it runs out.
         if (++failures > 20) throw new Error("it is never free")
         simulation.pass(20_000)
-      } else n++
+      } else {
+        answer = value
+        n++
+      }
     } else if ((failure as { _tag?: string } | undefined)?._tag === "StorageError") {
       if (++failures > 20) throw new Error("the client gives up")
     } else throw new Error(`call ${n} failed: ${String(exit.cause)}`)

@@ -44,6 +44,20 @@ describe("a step", () => {
       .toEqualTypeOf<I<Promise<number>>>()
   })
 
+  it("gives any where its work gives any, which needs and fails with nothing", () => {
+    expectTypeOf(ctx.step("s", () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
+    expectTypeOf(ctx.step("s", async () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
+    expectTypeOf(ctx.step("s", () => Effect.sync(() => JSON.parse("1")))).toEqualTypeOf<I<any>>()
+    const parsing = Workflow.make("w", { error: NoStock }, function*(ctx) {
+      yield* ctx.step("s", () => JSON.parse("1"))
+    })
+    expectTypeOf<Effect.Services<ReturnType<typeof parsing.start>>>()
+      .toEqualTypeOf<Storage.Storage>()
+    expectTypeOf(ctx.step("s", () => JSON.parse("1")))
+      // @ts-expect-error nothing is known of it
+      .toEqualTypeOf<I<number>>()
+  })
+
   it("is told about itself", () => {
     ctx.step("s", (step) => {
       expectTypeOf(step).toEqualTypeOf<Instruction.StepInfo>()
