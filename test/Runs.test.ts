@@ -399,19 +399,25 @@ describe("remove", () => {
   )
 })
 
+/** Waits until a state was seen. */
+const shows = (states: ReadonlyArray<Runs.Status>, status: Runs.Status["status"]) =>
+  Effect.repeat(Effect.sleep(1), { until: () => states.some((state) => state.status === status) })
+
 describe("changes", () => {
   test(
     "gives the state now and after every change until the run ends",
     Effect.gen(function*() {
       yield* waiting.enqueue(1, { runId: "r1" })
-      const collecting = yield* Effect.forkChild(Stream.runCollect(Runs.changes("r1")))
-      yield* Effect.sleep(1)
+      const states: Array<Runs.Status> = []
+      const collecting = yield* Effect.forkChild(
+        Stream.runForEach(Runs.changes("r1"), (state) => Effect.sync(() => states.push(state)))
+      )
+      yield* shows(states, "pending")
       yield* waiting.resume("r1")
-      yield* Effect.sleep(1)
+      yield* shows(states, "suspended")
       yield* waiting.resume("r1", { eventName: "go", value: 2 })
-      const states = yield* Fiber.join(collecting)
+      yield* Fiber.join(collecting)
       expect(states[0]).toMatchObject({ status: "pending", entries: 1 })
-      expect(states.some(({ status }) => status === "suspended")).toBe(true)
       expect(states.at(-1)).toMatchObject({ status: "success", result: 3 })
       const entries = states.map(({ entries }) => entries)
       expect(entries).toEqual([...entries].sort((a, b) => a - b))

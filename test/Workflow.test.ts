@@ -636,13 +636,19 @@ describe("changes", () => {
     "gives the state now and after every change, and ends with the run",
     Effect.gen(function*() {
       yield* review.enqueue({ severity: 5 }, { runId: "r1" })
-      const seen = yield* Effect.forkChild(Stream.runCollect(review.changes("r1")))
-      yield* Effect.sleep(1)
+      const states: Array<Workflow.Look<string, unknown>> = []
+      const collecting = yield* Effect.forkChild(
+        Stream.runForEach(review.changes("r1"), (state) => Effect.sync(() => states.push(state)))
+      )
+      const shows = (status: string) =>
+        Effect.repeat(Effect.sleep(1), {
+          until: () => states.some((state) => state.status === status)
+        })
+      yield* shows("pending")
       yield* review.resume("r1")
-      yield* until("r1", "suspended")
-      yield* Effect.sleep(1)
+      yield* shows("suspended")
       yield* review.resume("r1", { eventName: "verdict", value: { approved: true } })
-      const states = yield* Fiber.join(seen)
+      yield* Fiber.join(collecting)
       expect(states[0]).toEqual({ status: "pending", runId: "r1" })
       expect(states.find(({ status }) => status === "suspended"))
         .toMatchObject({ event: "verdict", reason: "severity 5" })

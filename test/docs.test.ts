@@ -49,12 +49,10 @@ const assertions = (code: string) => {
 }
 
 const file = (index: number) => join(generated, `${index}.ts`)
-const run = (command: string, args: ReadonlyArray<string>) => {
+const run = (command: string, args: ReadonlyArray<string>, cwd = ".") => {
   try {
-    return {
-      code: 0,
-      text: execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
-    }
+    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], cwd } as const
+    return { code: 0, text: execFileSync(command, args, options) }
   } catch (error) {
     const failed = error as { readonly stdout: string; readonly stderr: string }
     return { code: 1, text: failed.stdout + failed.stderr }
@@ -85,7 +83,11 @@ describe("examples", () => {
   })
 
   it.each(all.map(({ from }, i) => [from, i] as const))("run: %s", (_, i) => {
-    const { code, text } = run(process.execPath, ["--conditions=reprise-source", file(i)])
+    const { code, text } = run(
+      process.execPath,
+      ["--conditions=reprise-source", `${i}.ts`],
+      generated
+    )
     expect(code, text).toBe(0)
   })
 })

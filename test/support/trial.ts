@@ -96,14 +96,14 @@ export const attempt = (
       const value = exit.value as Answer
       if (typeof value === "object" && value.status === "running") {
         // The lease of someone who cannot give it back: it runs out.
-        if (++failures > 20) throw new Error("it is never free")
+        if (++failures > 200) throw new Error("it is never free")
         simulation.pass(20_000)
       } else {
         answer = value
         n++
       }
     } else if ((failure as { _tag?: string } | undefined)?._tag === "StorageError") {
-      if (++failures > 20) throw new Error("the client gives up")
+      if (++failures > 200) throw new Error("the client gives up")
     } else throw new Error(`call ${n} failed: ${String(exit.cause)}`)
   }
   const { text } = simulation.get(world.under.read(runId), Context.empty())
