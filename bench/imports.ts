@@ -3,7 +3,7 @@
  * users, beside `effect/Schema` alone, which everything here needs in any case.
  */
 import { spawnSync } from "node:child_process"
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs"
+import { cpSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { directory } from "./files.ts"
 import { type Figure, interleave, median, ratio, report, show, time } from "./measure.ts"
@@ -11,17 +11,19 @@ import { type Figure, interleave, median, ratio, report, show, time } from "./me
 const root = join(import.meta.dirname, "..")
 const at = directory()
 
-const run = (args: ReadonlyArray<string>): void => {
-  const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" })
-  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stderr}`)
+const run = (args: ReadonlyArray<string>, cwd = root): void => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, args, { cwd, encoding: "utf8" })
+  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}: ${stdout}${stderr}`)
 }
 
-// The package as it is installed: what it exports and how Node is told its format are part of the cost.
+// Built in a copy, where it lies as it is installed: a `dist` in the repository may be an older one.
 const installed = join(at, "node_modules", "reprise")
-mkdirSync(installed, { recursive: true })
-copyFileSync(join(root, "package.json"), join(installed, "package.json"))
-const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
-run([tsc, "-p", "tsconfig.build.json", "--outDir", join(installed, "dist")])
+for (const part of ["src", "package.json", "tsconfig.json", "tsconfig.build.json"]) {
+  cpSync(join(root, part), join(installed, part), { recursive: true })
+}
+symlinkSync(join(root, "node_modules"), join(installed, "node_modules"))
+run([join(root, "scripts", "build.ts")], installed)
+rmSync(join(installed, "node_modules"))
 
 /** A whole process that imports `module`. */
 const importing = (module: string) => {

@@ -110,7 +110,7 @@ describe.each(everyScenario)("%s", (_, scenario) => {
 
   it("ends the same when the next process dies as well", () => {
     for (const first of deaths(calls)) {
-      for (let call = 0; call < 7; call++) {
+      for (let call = 0; call < 6; call++) {
         for (const fate of ["dies before", "dies after"] as const) {
           const second = { call, fate }
           const left = attempt(scenario, [at(first), at(second)])
@@ -204,28 +204,47 @@ describe("a random body", () => {
   it("without branches ends the same, with the same journal, wherever its process dies", () => {
     fc.assert(
       fc.property(sequential, where, check({ sequential: true, failing: true }, same)),
-      { numRuns: runs(150) }
+      { numRuns: runs(100) }
     )
   })
 
   it("whose branches do not depend on each other ends the same wherever its process dies", () => {
     fc.assert(
       fc.property(independent, where, check({ sequential: false, failing: false }, same)),
-      { numRuns: runs(150) }
+      { numRuns: runs(50) }
     )
   })
 
+  const ends = (_: Scenario, left: Left, expected: Left, point: string) => {
+    expect({ point, ...isSound(left) }).toEqual({ point, ...sound })
+    expect((left.answer as { status: string }).status).toMatch(/success|failed/)
+    // What a step came to is its own, whoever won.
+    const [is, should] = [outcomes(left.journal), outcomes(expected.journal)]
+    for (const id of Object.keys(is).filter((id) => id in should)) expect(is[id]).toBe(should[id])
+  }
+
   it("of any kind ends, loses nothing and repeats nothing, wherever its process dies", () => {
-    const ends = (_: Scenario, left: Left, expected: Left, point: string) => {
-      expect({ point, ...isSound(left) }).toEqual({ point, ...sound })
-      expect((left.answer as { status: string }).status).toMatch(/success|failed/)
-      // What a step came to is its own, whoever won.
-      const [is, should] = [outcomes(left.journal), outcomes(expected.journal)]
-      for (const id of Object.keys(is).filter((id) => id in should)) expect(is[id]).toBe(should[id])
-    }
     fc.assert(
       fc.property(everything, where, check({ sequential: false, failing: true }, ends)),
-      { numRuns: runs(150) }
+      { numRuns: runs(50) }
+    )
+  })
+
+  it("of any kind does so when one process after the other dies", () => {
+    const points = fc.array(
+      fc.record<Point>({
+        call: fc.nat(12),
+        fate: fc.constantFrom<Fate>("dies before", "dies after", { diesWithin: 1 })
+      }),
+      { minLength: 2, maxLength: 8, size: "max" }
+    )
+    fc.assert(
+      fc.property(everything, points, (program, points) => {
+        const scenario = random(program, { sequential: false, failing: true })
+        const left = attempt(scenario, points.map(at))
+        ends(scenario, left, undisturbed(scenario).left, JSON.stringify(points))
+      }),
+      { numRuns: runs(200) }
     )
   })
 

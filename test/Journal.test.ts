@@ -136,28 +136,32 @@ describe("a journal of several sessions", () => {
       }
     }))
 
-  it.live("with any single bit flipped is refused, or reads the same", () =>
-    Effect.gen(function*() {
-      const bytes = yield* realistic
-      const whole = JSON.stringify(accepted(decode(bytes)).entries)
-      const places = placesOf(bytes, accepted(decode(bytes)))
-      const wrong: Array<string> = []
-      let refused = 0
-      for (let bit = 0; bit < bytes.length * 8; bit++) {
-        const at = bit >> 3
-        const isAcknowledged = places.some(({ from, to }) => from <= at && at < to)
-        bytes[at]! ^= 1 << (bit & 7)
-        const journal = read(decode(bytes))
-        bytes[at]! ^= 1 << (bit & 7)
-        if (Result.isFailure(journal)) refused++
-        else if (isAcknowledged) wrong.push(`bit ${bit} in an acknowledged line is not reported`)
-        else if (JSON.stringify(journal.success.entries) !== whole) {
-          wrong.push(`bit ${bit} silently changes what is accepted`)
+  it.live(
+    "with any single bit flipped is refused, or reads the same",
+    () =>
+      Effect.gen(function*() {
+        const bytes = yield* realistic
+        const whole = JSON.stringify(accepted(decode(bytes)).entries)
+        const places = placesOf(bytes, accepted(decode(bytes)))
+        const wrong: Array<string> = []
+        let refused = 0
+        for (let bit = 0; bit < bytes.length * 8; bit++) {
+          const at = bit >> 3
+          const isAcknowledged = places.some(({ from, to }) => from <= at && at < to)
+          bytes[at]! ^= 1 << (bit & 7)
+          const journal = read(decode(bytes))
+          bytes[at]! ^= 1 << (bit & 7)
+          if (Result.isFailure(journal)) refused++
+          else if (isAcknowledged) wrong.push(`bit ${bit} in an acknowledged line is not reported`)
+          else if (JSON.stringify(journal.success.entries) !== whole) {
+            wrong.push(`bit ${bit} silently changes what is accepted`)
+          }
         }
-      }
-      expect(wrong).toEqual([])
-      expect(refused).toBeGreaterThan(bytes.length * 7)
-    }), 60_000)
+        expect(wrong).toEqual([])
+        expect(refused).toBeGreaterThan(bytes.length * 7)
+      }),
+    60_000
+  )
 
   it.live("with lines removed, doubled or swapped is refused, or reads the same", () =>
     Effect.gen(function*() {
@@ -221,7 +225,11 @@ describe("a line", () => {
       expect(names(text(line))).toEqual(["start", "one", "start"])
       expect(accepted(text(line)).rejected).toBe(1)
       const { sum, ...envelope } = JSON.parse(line)
-      const behind = append({ ...envelope, offset: envelope.offset + 1, prev: sum }, envelope, step("x"))
+      const behind = append(
+        { ...envelope, offset: envelope.offset + 1, prev: sum },
+        envelope,
+        step("x")
+      )
       expect(accepted(text(line) + behind.text).rejected).toBe(2)
       // The owner goes on as if nothing had been there.
       expect(names(text(line) + Journal.write([next]))).toEqual(["start", "one", "start", "two"])
@@ -272,7 +280,9 @@ describe("a line", () => {
 
   it("that verifies but is no entry is damage", () => {
     for (const body of [`{"a":1`, `[{"a":1`, `{"type":"step"`, `"text`]) {
-      const error = Result.getOrThrow(Result.flip(read(base + Journal.write([Journal.sealText(`${body}}`)]))))
+      const error = Result.getOrThrow(
+        Result.flip(read(base + Journal.write([Journal.sealText(`${body}}`)])))
+      )
       expect(error).toMatchObject({ _tag: "JournalCorrupt", offset: 3, line: 7 })
     }
   })
@@ -404,8 +414,17 @@ describe("a newer format", () => {
     const directory = temporary()
     const one = append(Journal.emptyHead, stamp(1, "a"), { ...start, format: Journal.format + 1 })
     const two = append(one.head, stamp(1, "a"), step("one"))
-    const lines = [...one.lines, ...two.lines, ...more.flatMap((type) =>
-      forge(append(two.head, stamp(1, "a"), step("two")).lines[0]!, `"type":"step"`, `"type":"${type}"`))]
+    const lines = [
+      ...one.lines,
+      ...two.lines,
+      ...more.flatMap((type) =>
+        forge(
+          append(two.head, stamp(1, "a"), step("two")).lines[0]!,
+          `"type":"step"`,
+          `"type":"${type}"`
+        )
+      )
+    ]
     writeFileSync(join(directory, "r.jsonl"), Journal.write(lines), { mode: 0o600 })
     return { directory, bytes: () => readFileSync(join(directory, "r.jsonl")) }
   }
@@ -439,7 +458,9 @@ describe("a newer format", () => {
           workflow.cancel("r")
         ]
         for (const call of calls) {
-          const error = yield* Effect.flip(Effect.provide(call as Effect.Effect<unknown, unknown, never>, local(directory)))
+          const error = yield* Effect.flip(
+            Effect.provide(call as Effect.Effect<unknown, unknown, never>, local(directory))
+          )
           expect(error).toMatchObject(mismatch)
           expect((error as Error).message).toContain("Nothing was run or written")
         }
@@ -499,7 +520,10 @@ interface Weather {
 }
 
 /** Runs one history; gives what is wrong with it, if anything, and what happened. */
-const history = (seed: number, weather: Weather): { wrong: string | undefined; log: Array<string> } => {
+const history = (
+  seed: number,
+  weather: Weather
+): { wrong: string | undefined; log: Array<string> } => {
   const chance = random(seed)
   const log: Array<string> = []
   let incarnations = 1
@@ -596,7 +620,8 @@ const history = (seed: number, weather: Weather): { wrong: string | undefined; l
         }
         if (missing[0]!.prev !== head.prev) {
           log.push(`${writer.id} is fenced`)
-          const isMine = head.session === writer.stamp.session && head.writer === writer.stamp.writer
+          const isMine = head.session === writer.stamp.session
+            && head.writer === writer.stamp.writer
           die(writer)
           return isMine ? "an owner is fenced by nobody" : undefined
         }

@@ -320,6 +320,27 @@ describe("start with a known run id", () => {
   )
 })
 
+describe("starts of one run with different inputs at the same time", () => {
+  test(
+    "leave one run, and tell the others",
+    Effect.gen(function*() {
+      const workflow = Workflow.make("w", function*(ctx, n: number) {
+        return yield* ctx.step("s", () => Effect.as(Effect.sleep(1), n))
+      })
+      const ends = yield* Effect.all(
+        [1, 2, 3].map((n) => Effect.result(workflow.execute(n, { runId: "r1" }))),
+        { concurrency: "unbounded" }
+      )
+      const won = ends.filter(Result.isSuccess)
+      expect(won).toHaveLength(1)
+      for (const lost of ends.filter(Result.isFailure)) {
+        expect(lost.failure).toMatchObject({ _tag: "RunExists", differs: "input" })
+      }
+      expect((yield* entriesOf("r1")).filter(({ type }) => type === "start")).toHaveLength(1)
+    })
+  )
+})
+
 describe("resume", () => {
   test(
     "delivers an event and drives the run to its end",
@@ -1118,11 +1139,22 @@ describe("a value", () => {
       const workflow = Workflow.make("w", { events: { go: Schema.Void } }, function*(ctx) {
         seen.push(yield* ctx.step("nothing", () => {}))
         seen.push(yield* ctx.step("null", () => null))
+        seen.push(yield* ctx.step("void", () => {}, { schema: Schema.Void }))
+        seen.push(yield* ctx.step("undefined", () => undefined, { schema: Schema.Undefined }))
+        seen.push(
+          yield* ctx.step("none", () => Option.none(), { schema: Schema.Option(Schema.Number) })
+        )
+        seen.push(
+          yield* ctx.step("field", () => ({ a: undefined }), {
+            schema: Schema.Struct({ a: Schema.UndefinedOr(Schema.String) })
+          })
+        )
         yield* ctx.suspend("go")
       })
       yield* workflow.start(undefined, { runId: "r1" })
       yield* workflow.resume("r1", { eventName: "go" })
-      expect(seen).toEqual([undefined, null, undefined, null])
+      const once = [undefined, null, undefined, undefined, Option.none(), { a: undefined }]
+      expect(seen).toEqual([...once, ...once])
       expect((yield* entriesOf("r1"))[1]).not.toHaveProperty("result")
     })
   )
@@ -1185,6 +1217,12 @@ describe("a failure of a step", () => {
           } catch (error) {
             seen.push(error instanceof NoStock && error.sku === "a")
           }
+          // Whoever handles it by its type sees what the step declares, which is nothing.
+          const undeclared = yield* ctx.step("c", () => Effect.fail(new NoStock({ sku: "c" })))
+            .pipe(Instruction.result)
+          seen.push(
+            Result.isFailure(undeclared) && undeclared.failure instanceof Instruction.StepFailed
+          )
           const own = yield* ctx.step("b", () => Effect.fail(new NoStock({ sku: "b" })), {
             error: NoStock
           }).pipe(Instruction.result)
@@ -1194,7 +1232,7 @@ describe("a failure of a step", () => {
       )
       yield* workflow.start(undefined, { runId: "r1" })
       yield* workflow.resume("r1", { eventName: "go" })
-      expect(seen).toEqual([true, true, true, true])
+      expect(seen).toEqual([true, true, true, true, true, true])
     })
   )
 
@@ -1236,16 +1274,27 @@ describe("a failure of a step", () => {
   )
 
   test(
-    "may be a timeout",
+    "may be a timeout, live as on replay",
     Effect.gen(function*() {
-      const workflow = Workflow.make("w", function*(ctx) {
+      const seen: Array<unknown> = []
+      const workflow = Workflow.make("w", { events: { go: Schema.Void } }, function*(ctx) {
         const slow = yield* ctx.step("slow", () => Effect.never, { timeout: "1 millis", retry: 1 })
           .pipe(Instruction.result)
-        return Result.isFailure(slow) && slow.failure._tag === "StepTimeout"
-          ? slow.failure.attempts
-          : 0
+        if (Result.isFailure(slow)) {
+          const { _tag, attempts, step } = slow.failure
+          seen.push({
+            _tag,
+            attempts,
+            step,
+            typed: slow.failure instanceof Instruction.StepTimeout
+          })
+        }
+        yield* ctx.suspend("go")
       })
-      expect(yield* workflow.start()).toMatchObject({ result: 2 })
+      yield* workflow.start(undefined, { runId: "r1" })
+      yield* workflow.resume("r1", { eventName: "go" })
+      const timeout = { _tag: "StepTimeout", attempts: 2, step: "slow", typed: true }
+      expect(seen).toEqual([timeout, timeout])
     })
   )
 })
@@ -1760,6 +1809,7 @@ describe("whoever watches", () => {
               `session ${event.session} of ${event.workflow} after ${event.replayed.length}`
             )
           } else if (event.type === "started") seen.push(`started ${event.stepId} ${event.name}`)
+          else if (event.type === "left") seen.push(`left: ${event.why}`)
           else {
             const durable = yield* Effect.orDie(entriesOf(event.runId))
             expect(
@@ -1790,6 +1840,87 @@ describe("whoever watches", () => {
         "step",
         "complete"
       ])
+    })
+  )
+})
+
+describe("whoever watches a session that does not end its run", () => {
+  const watched = <A, E, R>(effect: Effect.Effect<A, E, R>, seen: Array<string>) =>
+    Effect.provideService(effect, Observer.Observers, [
+      (event) =>
+        Effect.sync(() => {
+          if (event.type === "left") seen.push(event.why)
+        })
+    ])
+
+  test(
+    "is told why it left: broken, blocked",
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const broken = Workflow.make("broken", function*(ctx) {
+        yield* ctx.step("a", () => 1)
+        throw new Error("the bug")
+      })
+      yield* Effect.flip(watched(broken.start(), seen))
+      expect(seen).toHaveLength(1)
+      expect(seen[0]).toContain("the bug")
+      seen.length = 0
+      const ready = yield* Deferred.make<void>()
+      let dead = false
+      const blocked = Workflow.make("blocked", function*(ctx) {
+        yield* ctx.all([
+          ctx.step("pay", () => Effect.never, { delivery: "at-most-once" }),
+          ctx.step("other", () => dead ? Effect.void : hang(ready))
+        ])
+      })
+      yield* crash(blocked.start(undefined, { runId: "r1" }), ready)
+      dead = true
+      yield* watched(blocked.resume("r1"), seen)
+      expect(seen).toHaveLength(1)
+      expect(seen[0]).toContain("all[0]/pay")
+    })
+  )
+})
+
+describe("replay", () => {
+  const events = { go: Schema.Number }
+
+  test(
+    "says what the code makes of a journal, and runs nothing",
+    Effect.gen(function*() {
+      let ran = 0
+      const workflow = Workflow.make("w", { events }, function*(ctx) {
+        const a = yield* ctx.step("a", () => ++ran)
+        return a + (yield* ctx.suspend("go"))
+      })
+      const journal = Runs.journal("r1")
+      yield* workflow.enqueue(undefined, { runId: "r1" })
+      expect(workflow.replay(yield* journal))
+        .toEqual({ _tag: "Blocked", steps: ["a"], waits: [] })
+      yield* workflow.resume("r1")
+      expect(workflow.replay(yield* journal))
+        .toMatchObject({ _tag: "Blocked", steps: [], waits: [{ stepId: "go" }] })
+      yield* workflow.resume("r1", { eventName: "go", value: 41 })
+      expect(workflow.replay(yield* journal)).toEqual({ _tag: "Returned", value: 42 })
+      expect(ran).toBe(1)
+    })
+  )
+
+  test(
+    "gives the error a body fails with, and a defect of the body",
+    Effect.gen(function*() {
+      let bad = false
+      const workflow = Workflow.make("w", { error: NoStock }, function*(ctx) {
+        yield* ctx.step("a", () => 1)
+        if (bad) yield 5 as never
+        yield* ctx.fail(new NoStock({ sku: "a" }))
+      })
+      yield* workflow.start(undefined, { runId: "r1" })
+      const journal = yield* Runs.journal("r1")
+      const replayed = workflow.replay(journal)
+      expect(replayed).toMatchObject({ _tag: "Threw", error: { sku: "a" } })
+      bad = true
+      expect(workflow.replay(journal)).toMatchObject({ _tag: "Broke" })
     })
   )
 })

@@ -356,6 +356,29 @@ describe("a start", () => {
     }))
 })
 
+describe("a post of another workflow", () => {
+  const other = Workflow.make("other", { events }, function*() {})
+
+  test("to a run that is not its own is refused, and nothing is posted", (bytes) =>
+    Effect.gen(function*() {
+      yield* review.start(undefined, { runId: "r1" })
+      for (
+        const call of [
+          other.send("r1", { eventName: "go" }),
+          other.resume("r1", { eventName: "go" }),
+          other.cancel("r1")
+        ]
+      ) {
+        const error = yield* harmless(
+          bytes,
+          call as Effect.Effect<void, Runs.RunExists, Storage.Storage>
+        )
+        expect(error).toMatchObject({ _tag: "RunExists", seen: "other", recorded: "review" })
+        expect((yield* bytes.driver.inbox("r1", "")).text).toBe("")
+      }
+    }))
+})
+
 describe("another version", () => {
   const of = (version: string | undefined) =>
     Workflow.make("versioned", { version, events }, function*(ctx) {
