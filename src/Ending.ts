@@ -72,13 +72,12 @@ export const replay = (
   journal: Journal.Journal,
   services: Services
 ): Replay.Replayed => {
-  const start = Journal.first(journal)
-  const decoded = start === undefined
-    ? new Undecodable("the journal is empty")
-    : program.input.decode(start.metadata, services)
+  const metadata = Journal.first(journal)?.metadata
+  const decode = () => program.input.decode(structuredClone(metadata), services)
+  const decoded = journal.entries.length === 0 ? new Undecodable("the journal is empty") : decode()
   return decoded instanceof Undecodable
     ? { _tag: "Diverged", mismatch: undecodable(program, journal.runId, "input", decoded) }
-    : Replay.replay(program, value(decoded), journal, services)
+    : Replay.replay(program, () => value(decode()), journal, services)
 }
 
 const value = (outcome: Outcome | Undecodable): unknown =>

@@ -28,6 +28,15 @@ export const ofCause = (
   return { error: new Error("the step was interrupted from inside"), defect: true }
 }
 
+/** `instanceof` for what may throw when it is asked. */
+const is = <A>(error: unknown, constructor: new(...args: any) => A): error is A => {
+  try {
+    return error instanceof constructor
+  } catch {
+    return false
+  }
+}
+
 /** What a `step` entry says of a failure. */
 export type Recorded = Pick<Step, "error" | "declared">
 
@@ -48,7 +57,7 @@ export const encodeStep = (
   services: Services
 ): Recorded => {
   const { defect, error } = failure
-  if (error instanceof Instruction.StepTimeout) return json(error)
+  if (is(error, Instruction.StepTimeout)) return json(error)
   if (!defect) {
     const codec = step.schema === undefined ? workflow : Codec.fromSchema(step.schema)
     const encoded = codec?.encode(error, services)
@@ -115,7 +124,7 @@ export const encodeEnd = (
   if (encoded?.ok === true && encoded.json !== undefined) {
     return { error: encoded.json, declared: true }
   }
-  if (error instanceof Instruction.StepFailed || error instanceof Instruction.StepTimeout) {
+  if (is(error, Instruction.StepFailed) || is(error, Instruction.StepTimeout)) {
     return json(error)
   }
   if (workflow !== undefined || !declared.has(error)) return undefined
@@ -128,7 +137,7 @@ export const encodeEnd = (
 
 /** The fields of an error object: without a schema, a run's error comes back as plain data. */
 const unclass = (error: unknown): unknown =>
-  error instanceof Error ? Object.assign({}, error, { message: error.message }) : error
+  is(error, Error) ? Object.assign({}, error, { message: error.message }) : error
 
 /** The error that an `error` entry ended its run with. */
 export const decodeEnd = (

@@ -15,13 +15,14 @@ import * as Metric from "effect/Metric"
 import * as Tracer from "effect/Tracer"
 import type { Posted, StorageError } from "./Driver.ts"
 import { decodeInput, type Driven, ended } from "./Ending.ts"
-import type { Recorded, Start } from "./Entry.ts"
+import type { Entry, Recorded, Start } from "./Entry.ts"
 import * as Journal from "./Journal.ts"
 import type { Machine } from "./Machine.ts"
 import { type Begin, compare, firstStart, laterStart, type VersionMismatch } from "./Opening.ts"
+import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { change, type RunExists, RunNotFound } from "./Runs.ts"
+import { type RunExists, RunNotFound, until } from "./Runs.ts"
 import * as Session from "./Session.ts"
 import { Storage } from "./Storage.ts"
 
@@ -70,8 +71,16 @@ export const drive = (
     for (;;) {
       const claim = yield* storage.acquire(runId)
       if (claim._tag === "Held") {
-        yield* compare(program, yield* storage.read(runId), begin, services)
-        return { status: "running" }
+        const loaded = yield* storage.read(runId)
+        yield* compare(program, loaded, begin, services)
+        if (begin === undefined || loaded.journal.entries.length > 0) return { status: "running" }
+        // The holder has recorded nothing yet: whether its input is the same is not known.
+        const isOver = Effect.gen(function*() {
+          return (yield* storage.version(runId)) !== ""
+            || (yield* storage.holder(runId)) === undefined
+        })
+        yield* until(runId, isOver)
+        continue
       }
       const { token } = claim
       const turn = yield* oneSession({
@@ -118,7 +127,7 @@ export const enqueue = (
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
       const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
-      const entries = [{ entry: { ...entry, enqueued: true as const }, timestamp }]
+      const entries = [Journal.stamped({ ...entry, enqueued: true }, timestamp)]
       if (yield* writer.append(stamp, entries)) return
     }
   }))
@@ -136,17 +145,17 @@ export const untilNews = (
       journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined)
     )
     const waits = journal.entries.at(-1)?.type === "suspend"
+    const isNews = (posted: Posted) =>
+      !known.has(posted.eventId) && Replay.refuses(program, posted, services) === undefined
     let cursor = ""
-    for (;;) {
-      if ((yield* storage.version(runId)) !== version) return
-      if (!waits && (yield* storage.holder(runId)) === undefined) return
+    const check = Effect.gen(function*() {
+      if ((yield* storage.version(runId)) !== version) return true
+      if (!waits) return (yield* storage.holder(runId)) === undefined
       const inbox = yield* storage.inbox(runId, journal.head.incarnation, cursor)
       cursor = inbox.cursor
-      const isNews = (posted: Posted) =>
-        !known.has(posted.eventId) && Replay.refuses(program, posted, services) === undefined
-      if (waits && inbox.items.some(isNews)) return
-      yield* change(runId)
-    }
+      return inbox.items.some(isNews)
+    })
+    yield* until(runId, check)
   })
 
 // internal
@@ -195,6 +204,21 @@ const isLeft = (storage: Storage["Service"], runId: string, fenced: Session.Fenc
 
 const beaten: Turn = { _tag: "Beaten" }
 
+/** The code against entries, of which the first names the input; `at` is where they diverged. */
+const replayed = (
+  { program, runId, services }: Job,
+  input: unknown,
+  entries: ReadonlyArray<Entry & { readonly timestamp: string }>
+): { readonly machine: Machine; readonly at: number } => {
+  const machine = Replay.machine(program, input, entries[0]!, {
+    runId,
+    // Nobody has seen the first slice's logs when nothing but starts stand in the journal.
+    live: entries.every((entry) => entry.type === "start"),
+    services
+  })
+  return { machine, at: Replay.feed(machine, entries) ?? 0 }
+}
+
 const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
   Effect.gen(function*() {
     const { begin, program, runId, services, storage } = job
@@ -210,25 +234,21 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
     const opening = last === undefined
       ? yield* firstStart(program, runId, begin!)
       : yield* laterStart(loaded)
-    const timestamp = last === undefined
-      ? new Date(yield* Clock.currentTimeMillis).toISOString()
-      : entries[0]!.timestamp
-    const input = last === undefined
-      ? begin!.input
-      : yield* decodeInput(program, entries[0] as Recorded & Start, runId, services)
-    const replayed = () => {
-      const machine = Replay.machine(program, input, { timestamp }, {
-        runId,
-        // Nobody has seen the first slice's logs when nothing but starts stand in the journal.
-        live: entries.every((entry) => entry.type === "start"),
-        services
-      })
-      return { machine, at: Replay.feed(machine, entries) }
-    }
-    const { at, machine } = replayed()
+    const start = Journal.stamped(
+      opening.entry,
+      new Date(yield* Clock.currentTimeMillis).toISOString()
+    )
+    const known = last === undefined ? [{ ...opening.entry, timestamp: start.timestamp }] : entries
+    const input = yield* decodeInput(program, known[0] as Start, runId, services)
+    const { at, machine } = replayed(job, input, known)
     if (machine.diverged !== undefined) {
-      return yield* Replay.mismatch(program, runId, machine.diverged, at ?? 0, () =>
-        replayed().machine.diverged)
+      const end = machine.outcome?.ok === false ? Record.end(job, machine) : undefined
+      if (end !== undefined && "_tag" in end && end._tag === "BodyDefect") return yield* end
+      // The body may have changed what it was handed, so the journal is read anew.
+      const { entries } = (yield* storage.read(runId)).journal
+      const input = yield* decodeInput(program, entries[0] as Recorded & Start, runId, services)
+      return yield* Replay.mismatch(program, runId, machine.diverged, at, () =>
+        replayed(job, input, entries).machine.diverged)
     }
     if (machine.defect !== undefined && last !== undefined) {
       return yield* Replay.defectOf(program, runId, machine.defect.message)
@@ -264,7 +284,7 @@ const oneSession = (job: Job): Effect.Effect<Turn, DriveError> =>
           stamp: opening.stamp,
           machine,
           found: entries,
-          start: opening.entry,
+          start,
           news,
           cursor,
           leaseToken: job.leaseToken,

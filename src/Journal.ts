@@ -72,18 +72,33 @@ export const sealText = (json: string): string => {
   return `${body},"sum":"${crc32Hex(body)}"}`
 }
 
+/** An entry to append: its text is made before a body sees, and may change, the values in it. */
+export interface Stamped {
+  readonly entry: Entry
+  readonly json: string
+  /** ISO 8601, UTC. */
+  readonly timestamp: string
+}
+
+/** Makes the text of an entry. */
+export const stamped = (entry: Entry, timestamp: string): Stamped => ({
+  entry,
+  json: JSON.stringify(entry),
+  timestamp
+})
+
 /** Chains `entries` on `head`: one line each, with envelope and checksum, without newlines. */
 export const seal = (
   head: Head,
   stamp: Stamp,
-  entries: ReadonlyArray<{ readonly entry: Entry; readonly timestamp: string }>
+  entries: ReadonlyArray<Pick<Stamped, "json" | "timestamp">>
 ): Sealed => {
   const lines: Array<string> = []
   let { offset, prev } = head
-  for (const { entry, timestamp } of entries) {
+  for (const { json, timestamp } of entries) {
     const body =
       `${
-        JSON.stringify(entry).slice(0, -1)
+        json.slice(0, -1)
       },"session":${stamp.session},"offset":${offset},"timestamp":"${timestamp}",`
       + `"incarnation":"${stamp.incarnation}","writer":"${stamp.writer}","prev":"${prev}"`
     prev = crc32Hex(body)

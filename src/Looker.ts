@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Posted, StorageError } from "./Driver.ts"
+import * as Signal from "./internal/signal.ts"
 import type { JournalCorrupt, Stamp } from "./Journal.ts"
 import type { Storage, Writer } from "./Storage.ts"
 
@@ -31,24 +32,14 @@ export interface Options {
 /** Starts looking; ends when it is interrupted. */
 export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
   const { leaseToken, runId, storage } = options
-  let stir: (() => void) | undefined
-  let stirred = false
+  const signal = Signal.make()
   const unwatch = storage.watch(runId, (what) => {
-    if (what !== "inbox") return
-    stirred = true
-    stir?.()
-  })
-  const aPost = Effect.callback<void>((resume) => {
-    if (stirred) return resume(Effect.void)
-    stir = () => resume(Effect.void)
-    return Effect.sync(() => {
-      stir = undefined
-    })
+    if (what === "inbox") signal.raise()
   })
   let looks = 0
   const once = Effect.gen(function*() {
-    yield* Effect.timeoutOption(aPost, lookMillis)
-    stirred = false
+    yield* Effect.timeoutOption(signal.raised, lookMillis)
+    signal.lower()
     if (++looks % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
     yield* look(options)
   })

@@ -295,6 +295,8 @@ export class Machine {
         : `an object (${Object.keys(value).slice(0, 3).join(", ")})`
       : typeof value === "function"
       ? "a function"
+      : value === null || value === undefined
+      ? String(value)
       : `${typeof value} ${String(value)}`
     const after = this.lastId === "" ? "before its first step" : `after "${this.lastId}"`
     this.defect = {

@@ -29,10 +29,10 @@ export class VersionMismatch
   }
 }
 
-/** How to open a run that does not exist: with the input, and as it is encoded. */
+/** How to open a run that does not exist. */
 export interface Begin {
-  readonly input: unknown
-  readonly metadata: Schema.Json | undefined
+  /** The encoded input, a copy at each call: a body may change what it is handed. */
+  readonly metadata: () => Schema.Json | undefined
 }
 
 type Services = Context.Context<never>
@@ -72,7 +72,7 @@ export const compare = (
       new RunExists({
         runId,
         differs: "input",
-        seen: brief(begin.metadata),
+        seen: brief(begin.metadata()),
         recorded: brief(start.metadata)
       })
     )
@@ -95,11 +95,12 @@ const sameInput = (
   begin: Begin,
   services: Services
 ): boolean => {
-  if (equals(start.metadata, begin.metadata)) return true
+  const metadata = begin.metadata()
+  if (equals(start.metadata, metadata)) return true
   const decoded = input.decode(start.metadata, services)
   if (decoded instanceof Undecodable || !decoded.ok) return false
   const encoded = input.encode(decoded.value, services)
-  return encoded.ok && equals(encoded.json, begin.metadata)
+  return encoded.ok && equals(encoded.json, metadata)
 }
 
 const brief = (json: unknown): string => (JSON.stringify(json) ?? "nothing").slice(0, 200)
@@ -109,10 +110,11 @@ const writerId = () => RunId.randomText(8)
 export const firstStart = (
   program: Pick<Replay.Program, "name" | "version">,
   runId: string,
-  { metadata }: Begin
+  begin: Begin
 ): Effect.Effect<Opening> =>
-  Effect.map(Random.nextIntBetween(0, 2 ** 31), (seed) => ({
-    entry: {
+  Effect.map(Random.nextIntBetween(0, 2 ** 31), (seed) => {
+    const metadata = begin.metadata()
+    const entry: Start = {
       type: "start",
       format: Journal.format,
       workflow: program.name,
@@ -120,9 +122,9 @@ export const firstStart = (
       runId,
       ...(metadata === undefined ? undefined : { metadata }),
       seed
-    },
-    stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() }
-  }))
+    }
+    return { entry, stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() } }
+  })
 
 export const laterStart = (
   { journal: { head } }: Loaded

@@ -49,14 +49,29 @@ class Info implements StepInfo {
   }
 }
 
-const isPromise = (u: unknown): u is PromiseLike<unknown> =>
-  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
+/** A test of something that may throw when it is looked at; then it is none of what is tested for. */
+const safely = <A>(test: (u: unknown) => u is A & unknown) => (u: unknown): u is A & unknown => {
+  try {
+    return test(u)
+  } catch {
+    return false
+  }
+}
 
-const isGenerator = (u: unknown): boolean =>
+const isEffect = safely(Effect.isEffect)
+
+const isPromise = safely((u): u is PromiseLike<unknown> =>
+  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
+)
+
+const isGenerator = safely((u): u is Generator =>
   typeof u === "object" && u !== null && Symbol.iterator in u && "next" in u && "throw" in u
+)
 
 const success = (value: unknown, attempts: number): Performed =>
-  isInstruction(value) ? thrown(misplacedError(value), attempts) : { ok: true, value, attempts }
+  safely(isInstruction)(value)
+    ? thrown(misplacedError(value), attempts)
+    : { ok: true, value, attempts }
 const thrown = (error: unknown, attempts: number): Performed => ({
   ok: false,
   error,
@@ -79,7 +94,7 @@ export const call = (step: Step, identity: Identity): Performed | Effect.Effect<
   } catch (error) {
     return thrown(error, 1)
   }
-  if (Effect.isEffect(value)) {
+  if (isEffect(value)) {
     return toPerformed(attempt(value as Effect.Effect<unknown, unknown>, info), () => 1)
   }
   if (isPromise(value)) return toPerformed(settle(value, info), () => 1)
@@ -153,7 +168,7 @@ const run = (step: Step, info: Info): Effect.Effect<unknown, unknown> => {
   return Effect.flatMap(
     Effect.try({ try: () => f(info), catch: (error) => error }),
     (value) =>
-      Effect.isEffect(value)
+      isEffect(value)
         ? attempt(value as Effect.Effect<unknown, unknown>, info)
         : isPromise(value)
         ? settle(value, info)

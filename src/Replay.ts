@@ -9,7 +9,7 @@ import type * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import type { Posted } from "./Driver.ts"
-import type { Recorded, Start, Wait } from "./Entry.ts"
+import type { Entry, Wait } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import * as Instruction from "./Instruction.ts"
 import type { Journal } from "./Journal.ts"
@@ -131,7 +131,10 @@ export const machine = (
   })
 
 /** Feeds `entries` from `from` on; gives the offset at which they diverged. */
-export const feed = (to: Machine.Machine, entries: ReadonlyArray<Recorded>): number | undefined => {
+export const feed = (
+  to: Machine.Machine,
+  entries: ReadonlyArray<Entry & { readonly timestamp: string }>
+): number | undefined => {
   for (let offset = 1; offset < entries.length; offset++) {
     const entry = entries[offset]!
     to.feed(entry, entry.timestamp)
@@ -143,18 +146,19 @@ export const feed = (to: Machine.Machine, entries: ReadonlyArray<Recorded>): num
 /**
  * What `program` makes of `journal`: the outcome, what it waits for, or where they part.
  *
- * `input` is decoded, `services` are those that the schemas need.
+ * `input` gives the decoded input, a copy at each call; `services` are those that the schemas need. The
+ * journal is copied as well: a body may change what it is handed.
  */
 export const replay = (
   program: Program,
-  input: unknown,
+  input: () => unknown,
   journal: Journal,
   services: Services
 ): Replayed => {
-  const { entries, runId } = journal
-  const start = entries[0] as Recorded & Start
+  const { runId } = journal
   const run = () => {
-    const m = machine(program, input, start, { runId, live: false, services })
+    const entries = structuredClone(journal.entries)
+    const m = machine(program, input(), entries[0]!, { runId, live: false, services })
     return { m, offset: feed(m, entries) }
   }
   const { m, offset } = run()
@@ -205,7 +209,7 @@ export const defectOf = (
   saw: string,
   cause?: unknown
 ): BodyDefect => {
-  const source = cause instanceof Error ? userLine(cause.stack) : undefined
+  const source = userLine(stackOf(cause))
   return new BodyDefect({
     runId,
     workflow: program.name,
@@ -216,6 +220,15 @@ export const defectOf = (
 }
 
 // internal
+
+/** The stack of what may be no error, or throw when it is looked at. */
+const stackOf = (cause: unknown): string | undefined => {
+  try {
+    return cause instanceof Error ? cause.stack : undefined
+  } catch {
+    return undefined
+  }
+}
 
 const show = (entry: Machine.Divergence["expected"]): string => {
   switch (entry.type) {

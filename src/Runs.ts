@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Page, Posted, Query } from "./Driver.ts"
 import { StorageError } from "./Driver.ts"
+import * as Signal from "./internal/signal.ts"
 import { first, type Journal, JournalCorrupt } from "./Journal.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -65,10 +66,12 @@ export class EventRejected
   })
 {
   override get message(): string {
-    const allowed = this.allowed.length === 0
-      ? "none"
-      : this.allowed.map((name) => `"${name}"`).join(", ")
-    return `Event "${this.eventName}" was not delivered to run "${this.runId}": ${this.why}. Allowed events: ${allowed}.`
+    const advice = this.allowed.length === 0
+      ? "The workflow declares no events: declare this one in its events, with a schema, to send it."
+      : `Send one of these, with the payload its schema declares: ${
+        this.allowed.map((name) => `"${name}"`).join(", ")
+      }.`
+    return `Event "${this.eventName}" was not delivered to run "${this.runId}": ${this.why}. ${advice}`
   }
 }
 
@@ -113,11 +116,28 @@ export const status = (
     return Status.withOwner(now, (yield* storage.holder(runId)) !== undefined)
   })
 
-const post = (runId: string, posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted) =>
+/** Whose runs may be posted to: those of any workflow, or of this one. */
+export interface PostOptions {
+  readonly workflow?: string | undefined
+}
+
+const post = (
+  runId: string,
+  { workflow }: PostOptions,
+  posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted
+) =>
   Effect.gen(function*() {
     const { journal } = yield* found(runId)
     const storage = yield* Storage
     const now = Status.of(runId, journal.entries)
+    if (workflow !== undefined && workflow !== now.workflow) {
+      return yield* new RunExists({
+        runId,
+        differs: "workflow",
+        seen: workflow,
+        recorded: now.workflow
+      })
+    }
     const millis = yield* Clock.currentTimeMillis
     const item = posted({
       incarnation: journal.head.incarnation,
@@ -131,14 +151,18 @@ const post = (runId: string, posted: (at: Pick<Posted, "incarnation" | "timestam
     yield* storage.post(runId, item)
   })
 
-export type PostError = ReadError | RunNotFound | RunId.RunIdRejected | RunClosed
+export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
 
 /**
  * Posts an event whose payload is encoded already, without driving the run. Durable when it returns,
  * and delivered once per `eventId`. `Workflow.send` checks name and payload first.
  */
-export const send = (runId: string, event: Sent): Effect.Effect<void, PostError, Storage> =>
-  post(runId, (at) => ({
+export const send = (
+  runId: string,
+  event: Sent,
+  options: PostOptions = {}
+): Effect.Effect<void, PostError, Storage> =>
+  post(runId, options, (at) => ({
     type: "event",
     eventId: event.eventId ?? RunId.createRunId(),
     eventName: event.eventName,
@@ -150,9 +174,12 @@ export const send = (runId: string, event: Sent): Effect.Effect<void, PostError,
 /** Asks for the run to be cancelled, without driving its clean-up. A second request ends it at once. */
 export const cancel = (
   runId: string,
-  options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
+  options?: PostOptions & {
+    readonly reason?: string | undefined
+    readonly eventId?: string | undefined
+  }
 ): Effect.Effect<void, PostError, Storage> =>
-  post(runId, (at) => ({
+  post(runId, options ?? {}, (at) => ({
     type: "cancel",
     eventId: options?.eventId ?? RunId.createRunId(),
     ...(options?.reason === undefined ? undefined : { reason: options.reason }),
@@ -178,13 +205,24 @@ export const remove = (
 /** How often a storage that cannot tell of changes is looked at. */
 const pollMillis = 250
 
-/** Succeeds when something of the run may have changed, or after a quarter of a second. */
-export const change = (runId: string): Effect.Effect<void, never, Storage> =>
-  Effect.flatMap(Storage, (storage) =>
-    Effect.callback<void>((resume) => {
-      const unwatch = storage.watch(runId, () => resume(Effect.void))
-      return Effect.sync(unwatch)
-    }).pipe(Effect.timeoutOption(pollMillis), Effect.asVoid))
+/** Succeeds when `check` does: checks now, after every change of the run, and four times a second. */
+export const until = <E>(
+  runId: string,
+  check: Effect.Effect<boolean, E, Storage>
+): Effect.Effect<void, E, Storage> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const signal = Signal.make()
+    const unwatch = storage.watch(runId, signal.raise)
+    const checking = Effect.gen(function*() {
+      for (;;) {
+        signal.lower()
+        if (yield* check) return
+        yield* Effect.timeoutOption(signal.raised, pollMillis)
+      }
+    })
+    yield* Effect.ensuring(checking, Effect.sync(unwatch))
+  })
 
 /** The run's state now and after every change of its journal, until it ends. */
 export const changes = (
@@ -213,8 +251,7 @@ const after = (runId: string, seen: Seen | undefined) =>
   Effect.gen(function*() {
     const storage = yield* Storage
     if (seen !== undefined) {
-      const isSame = Effect.map(storage.version(runId), (version) => version === seen.version)
-      while (yield* isSame) yield* change(runId)
+      yield* until(runId, Effect.map(storage.version(runId), (now) => now !== seen.version))
     }
     const version = yield* storage.version(runId)
     return { status: yield* status(runId), version }

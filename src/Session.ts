@@ -20,7 +20,7 @@ import * as Tracer from "effect/Tracer"
 import type * as Codec from "./Codec.ts"
 import type { Posted, StorageError } from "./Driver.ts"
 import { type Entry, type Recorded, type Suspend, suspension } from "./Entry.ts"
-import type { JournalCorrupt, Stamp } from "./Journal.ts"
+import { type JournalCorrupt, type Stamp, type Stamped, stamped } from "./Journal.ts"
 import * as Looker from "./Looker.ts"
 import type { Machine, Pending } from "./Machine.ts"
 import { type Observer, Observers, type RunEvent } from "./Observer.ts"
@@ -28,7 +28,7 @@ import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
 import { isRepeatedOnce, Running } from "./Running.ts"
-import type { Stamped, Storage, Writer } from "./Storage.ts"
+import type { Storage, Writer } from "./Storage.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
 export class Fenced extends Schema.TaggedError<Fenced>("reprise/Fenced")("Fenced", {
@@ -67,7 +67,7 @@ export interface Options extends Record.Of {
   /** The accepted entries this session found. */
   readonly found: ReadonlyArray<Recorded>
   /** Opens the session: a `start`. */
-  readonly start: Entry
+  readonly start: Stamped
   /** Posts found before the session opened, and where the inbox was read up to. */
   readonly news: ReadonlyArray<Posted>
   readonly cursor: string
@@ -146,7 +146,7 @@ class Session {
       if (p.intent > 0) this.unknown.add(p)
       else this.starting.push(p)
     }
-    this.batch.push({ entry: start, timestamp: this.timestamp() })
+    this.batch.push(start)
     if (machine.defect !== undefined) {
       this.failure = Replay.defectOf(program, runId, machine.defect.message)
     }
@@ -306,9 +306,10 @@ class Session {
     const { machine, program, runId } = this.o
     for (let next: Entry | undefined = entry; next !== undefined; next = machine.derive()) {
       const timestamp = this.timestamp()
+      const recorded = stamped(next, timestamp)
       machine.feed(next, timestamp)
       if (machine.diverged !== undefined) return false
-      this.batch.push({ entry: next, timestamp })
+      this.batch.push(recorded)
       if (machine.defect !== undefined) {
         this.failure ??= Replay.defectOf(program, runId, machine.defect.message)
         return true
@@ -366,7 +367,7 @@ class Session {
       this.failure = entry
       return undefined
     }
-    this.batch.push({ entry, timestamp: this.timestamp() })
+    this.batch.push(stamped(entry, this.timestamp()))
     return entry.type === "suspend" ? { _tag: "Suspended", entry } : { _tag: "Ended", entry }
   }
 
@@ -386,7 +387,9 @@ class Session {
     this.opened = true
     for (const { acknowledged } of this.running.asked.splice(0)) acknowledged()
     if (this.observers.length === 0) return undefined
-    const events: Array<RunEvent> = entries.map((stamped) => ({ type: "entry", runId, ...stamped }))
+    const events = entries.map(({ json, timestamp }): RunEvent => (
+      { type: "entry", runId, entry: JSON.parse(json), timestamp }
+    ))
     const { session } = stamp
     if (isFirst) {
       events.unshift({ type: "session", runId, workflow: program.name, session, replayed })

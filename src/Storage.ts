@@ -24,7 +24,6 @@ import {
   type Query,
   StorageError
 } from "./Driver.ts"
-import type { Entry } from "./Entry.ts"
 import * as Journal from "./Journal.ts"
 import * as MemoryDriver from "./MemoryDriver.ts"
 import * as Status from "./Status.ts"
@@ -37,12 +36,6 @@ export interface Loaded {
   readonly version: string
 }
 
-/** An entry and when it happened, in UTC milliseconds. */
-export interface Stamped {
-  readonly entry: Entry
-  readonly timestamp: string
-}
-
 /** Writes one run's journal for one session, in order. */
 export interface Writer {
   /** Position behind the last acknowledged append. */
@@ -53,7 +46,7 @@ export interface Writer {
    */
   readonly append: (
     stamp: Journal.Stamp,
-    entries: ReadonlyArray<Stamped>
+    entries: ReadonlyArray<Journal.Stamped>
   ) => Effect.Effect<boolean, StorageError | Journal.JournalCorrupt>
   /** Whether someone else may have written since. */
   readonly hasMoved: Effect.Effect<boolean, StorageError>

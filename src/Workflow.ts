@@ -6,6 +6,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Codec from "./Codec.ts"
 import * as Ending from "./Ending.ts"
@@ -17,7 +18,7 @@ import * as RunId from "./RunId.ts"
 import * as Runs from "./Runs.ts"
 import type * as Status from "./Status.ts"
 import type { Storage } from "./Storage.ts"
-import type { AnyInstruction, BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
+import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
 import { InputRejected, NoOutput, output } from "./workflow/Results.ts"
 import type {
   Contract,
@@ -80,7 +81,7 @@ export const define = <const O extends Options>(name: string, options: O): Defin
 export const make: {
   <
     O extends Options = {},
-    Y extends AnyInstruction = never,
+    Y = never,
     A extends TypeIn<O, "output", any> = TypeIn<O, "output", any>,
     I extends TypeIn<O, "input", any> = TypeIn<O, "input", void>
   >(
@@ -89,7 +90,7 @@ export const make: {
   ): Made<O, I, Y, A>
   <
     const O extends Options,
-    Y extends AnyInstruction = never,
+    Y = never,
     A extends TypeIn<O, "output", any> = TypeIn<O, "output", any>,
     I extends TypeIn<O, "input", any> = TypeIn<O, "input", void>
   >(
@@ -138,7 +139,7 @@ const makeProgram = (
   body
 })
 
-/** Which run to begin, with its input encoded and handed back as a replay would. */
+/** Which run to begin, with its input encoded, and seen to decode again. */
 const begin = (
   program: Replay.Program,
   options: Options,
@@ -164,7 +165,9 @@ const begin = (
       const why = "why" in decoded ? decoded.why : "it does not decode again"
       return yield* new InputRejected({ runId: id, workflow: program.name, why })
     }
-    return { runId: id, begin: { input: decoded.value, metadata: encoded.json } }
+    const text = JSON.stringify(encoded.json)
+    const metadata = () => text === undefined ? undefined : JSON.parse(text) as Schema.Json
+    return { runId: id, begin: { metadata } }
   })
 
 const makeContract = (name: string, options: Options): Erased => {
@@ -192,7 +195,10 @@ const makeContract = (name: string, options: Options): Erased => {
         ({ begin, runId }) => Effect.as(Interpreter.enqueue(program, runId, begin), runId)
       ),
     send: (runId, event) =>
-      Effect.flatMap(encodeEvent(program, runId, event), (sent) => Runs.send(runId, sent)),
+      Effect.flatMap(
+        encodeEvent(program, runId, event),
+        (sent) => Runs.send(runId, sent, { workflow: name })
+      ),
     status: (runId) =>
       Effect.map(Effect.flatMap(Runs.status(runId), look), (driven) => present(runId, driven)),
     changes: (runId) => Stream.map(changes(runId), (driven) => present(runId, driven)),
@@ -272,7 +278,7 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
         ? drive(runId)
         : Effect.andThen(contract.send(runId, event), drive(runId)),
     cancel: (runId, cancelOptions) =>
-      Effect.andThen(Runs.cancel(runId, cancelOptions), drive(runId)),
+      Effect.andThen(Runs.cancel(runId, { ...cancelOptions, workflow: name }), drive(runId)),
     replay: (journal) => Ending.replay(program, journal, Context.empty())
   }
   return workflow

@@ -34,7 +34,7 @@ const append = (
   by: Journal.Stamp,
   ...entries: ReadonlyArray<Journal.Entry>
 ) => {
-  const sealed = Journal.seal(head, by, entries.map((entry) => ({ entry, timestamp })))
+  const sealed = Journal.seal(head, by, entries.map((entry) => Journal.stamped(entry, timestamp)))
   return { ...sealed, text: Journal.write(sealed.lines) }
 }
 

@@ -1518,8 +1518,8 @@ describe("what is no instruction", () => {
     ["a generator", (function*() {})(), "an object ()"],
     ["a string", "text", "string text"],
     ["a number", 1, "number 1"],
-    ["nothing", undefined, "undefined undefined"],
-    ["null", null, "object null"]
+    ["nothing", undefined, "undefined"],
+    ["null", null, "null"]
   ])("is a defect when yielded: %s", (_, value, what) => {
     const caught: Array<unknown> = []
     const run = hand(function*() {

@@ -50,7 +50,7 @@ const letters = (program: ReadonlyArray<Letter>, works: Step = (_, value) => Eff
     return seen
   })
 
-const spell = (text: string) => [...text] as Array<Letter>
+const spell = (text: string) => text.split("") as Array<Letter>
 
 const enqueued = (text: string) => letters(spell(text)).enqueue(undefined, { runId })
 
@@ -62,14 +62,16 @@ const starter = (name: string, text: string): Actor => ({
   name,
   does: (step) => letters(spell(text), step).start(undefined, { runId })
 })
-const resumer = (name: string, text: string, eventId: string): Actor => ({
+const resumer = (name: string, text: string, posts: string): Actor => ({
   name,
+  posts,
   does: (step) =>
-    letters(spell(text), step).resume(runId, { eventName: "go", value: eventId, eventId })
+    letters(spell(text), step).resume(runId, { eventName: "go", value: posts, eventId: posts })
 })
-const canceller = (name: string, text: string, eventId: string): Actor => ({
+const canceller = (name: string, text: string, posts: string): Actor => ({
   name,
-  does: (step) => letters(spell(text), step).cancel(runId, { eventId })
+  posts,
+  does: (step) => letters(spell(text), step).cancel(runId, { eventId: posts })
 })
 
 // ---------------------------------------------------------------------------------------------------
@@ -112,15 +114,22 @@ const leftUndone = ({ journal, posted }: Rest) => {
 }
 const nothing = { lost: [], abandoned: false }
 
-/** Nobody fails but who was overtaken, or met a storage that failed; whoever got a value got the run's. */
-const answers = ({ exits, failed, journal }: Rest) => {
+/**
+ * Nobody fails but who was overtaken, or met a storage that failed. Whoever got a value got the run's, and
+ * whoever was told that the run waits had been heard.
+ */
+const wrongAnswers = ({ exits, failed, journal }: Rest, actors: ReadonlyArray<Actor>) => {
   const allowed = failed > 0 ? ["Fenced", "RunClosed", "StorageError"] : ["Fenced", "RunClosed"]
   const end = journal.find(({ type }) => type === "complete") as { result?: unknown } | undefined
-  return Object.entries(exits).flatMap(([name, exit]) => {
+  const journaled = new Set(journal.flatMap(eventIdOf))
+  return actors.flatMap(({ name, posts }) => {
+    const exit = exits[name]
+    if (exit === undefined) return []
     if (Exit.isSuccess(exit)) {
       const { result, status } = (exit.value ?? {}) as { status?: string; result?: unknown }
       return status === "success" && !isDeepStrictEqual(result, end?.result)
-        ? [`${name} got ${JSON.stringify(result)}`]
+          || status === "suspended" && posts !== undefined && !journaled.has(posts)
+        ? [`${name} was told ${JSON.stringify(exit.value)}`]
         : []
     }
     const failure = failureOf(exit) as { _tag?: string } | undefined
@@ -130,19 +139,19 @@ const answers = ({ exits, failed, journal }: Rest) => {
   })
 }
 
-const judge = (text: string) => (rest: Rest) => {
-  const { died, failed, isLeaseHeld } = rest
+const judge = ({ actors, text }: Case) => (rest: Rest) => {
+  const { died, failed, isLeaseHeld, late } = rest
   const { abandoned, lost } = leftUndone(rest)
   const saw = {
     ...soundness(rest, text),
-    wrong: answers(rest),
+    wrongAnswers: wrongAnswers(rest, actors),
     // The dead leave things behind, and so may a caller who was told of a failure.
     ...(died.length > 0 ? nothing : { lost, abandoned: abandoned && failed === 0 }),
-    isLeaseHeld
+    isLeaseHeld,
+    late
   }
-  if (!isDeepStrictEqual(saw, { ...sound, ...nothing, wrong: [], isLeaseHeld: false })) {
-    throw new Error(JSON.stringify(saw, undefined, 2))
-  }
+  const should = { ...sound, wrongAnswers: [], ...nothing, isLeaseHeld: false, late: [] }
+  if (!isDeepStrictEqual(saw, should)) throw new Error(JSON.stringify(saw, undefined, 2))
   // Whoever comes next finds what was left behind, and finishes it.
   const next = rest.afterwards(letters(spell(text)).resume(runId))
   const { status } = (Exit.isSuccess(next) ? next.value : {}) as { status?: string }
@@ -276,7 +285,7 @@ describe("in every order", () => {
   }
 
   it.each(Object.entries(cases))("%s", (_, story) => {
-    const { complete, orders } = explore(story, Infinity, judge(story.text))
+    const { complete, orders } = explore(story, Infinity, judge(story))
     expect(complete).toBe(true)
     expect(orders).toBeGreaterThan(1)
   })
@@ -345,7 +354,7 @@ describe("in random orders", () => {
   it.each(Object.entries(crowds))("%s", (_, story) => {
     fc.assert(
       fc.property(order, (order) => {
-        playOnce(story, (_, n) => order[n] ?? 0, judge(story.text))
+        playOnce(story, (_, n) => order[n] ?? 0, judge(story))
       }),
       { numRuns: runs(500) }
     )
@@ -355,7 +364,8 @@ describe("in random orders", () => {
 describe("while steps run one after the other", () => {
   it("a cancel that comes during an append is heard before the step after next", () => {
     const text = "EEEEEEEE"
-    const story: Story = {
+    const story: Case = {
+      text,
       before: enqueued(text),
       actors: [driver("A", text), canceller("X", text, "c1")],
       watch: true
@@ -378,7 +388,7 @@ describe("while steps run one after the other", () => {
       return choices.indexOf(first)
     }
     playOnce(story, choose, (rest) => {
-      judge(text)(rest)
+      judge(story)(rest)
       expect(trace).toContain(posted)
       const started = trace.slice(trace.indexOf(posted)).filter((line) => line === "A works")
       expect(started.length).toBeLessThanOrEqual(1)

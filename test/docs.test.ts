@@ -51,8 +51,12 @@ const assertions = (code: string) => {
 const file = (index: number) => join(generated, `${index}.ts`)
 const run = (command: string, args: ReadonlyArray<string>, cwd = ".") => {
   try {
-    const options = { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], cwd } as const
-    return { code: 0, text: execFileSync(command, args, options) }
+    const text = execFileSync(command, args, {
+      cwd,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    return { code: 0, text }
   } catch (error) {
     const failed = error as { readonly stdout: string; readonly stderr: string }
     return { code: 1, text: failed.stdout + failed.stderr }

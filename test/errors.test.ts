@@ -109,7 +109,7 @@ describe("an event", () => {
       yield* none.enqueue(undefined, { runId: "r1" })
       const error = yield* harmless(bytes, none.send("r1", { eventName: "go" } as never))
       expect(error).toMatchObject({ _tag: "EventRejected", allowed: [] })
-      says(error, "Allowed events: none")
+      says(error, "The workflow declares no events")
     }))
 
   test("with another payload is rejected, with what is wrong with it", (bytes) =>
@@ -421,10 +421,10 @@ describe("another version", () => {
       const { lines } = Journal.seal(
         Journal.emptyHead,
         { incarnation: "i", session: 1, writer: "w" },
-        [{
-          entry: { type: "start", format: Journal.format + 1, workflow: "versioned" },
-          timestamp: new Date(0).toISOString()
-        }]
+        [Journal.stamped(
+          { type: "start", format: Journal.format + 1, workflow: "versioned" },
+          new Date(0).toISOString()
+        )]
       )
       const writer = yield* Effect.scoped(bytes.driver.writer("r1"))
       yield* writer.append("", lines, () => {

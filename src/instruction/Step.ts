@@ -21,13 +21,15 @@ type Out<W> = W extends Effect.Effect<infer A, infer _E, infer _R> ? A
   : W extends (...args: any) => infer X
     ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
   : never
-type WorkError<W> = W extends Effect.Effect<infer _A, infer E, infer _R> ? E
-  : W extends (...args: any) => infer X
-    ? X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+/** The Effect that the work is or returns. `any`, as of JSON.parse, is a value: it would be every Effect. */
+type Performed<W> = W extends Effect.Effect<infer _A, infer _E, infer _R> ? W
+  : W extends (...args: any) => infer X ? 0 extends 1 & X ? never : X
   : never
-type WorkServices<W> = W extends Effect.Effect<infer _A, infer _E, infer R> ? R
-  : W extends (...args: any) => infer X
-    ? X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+type WorkError<W> = Performed<W> extends infer X
+  ? X extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+  : never
+type WorkServices<W> = Performed<W> extends infer X
+  ? X extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
   : never
 
 type StepValue<W, O> = O extends { readonly schema: infer S extends Schema.Top } ? S["Type"]
@@ -53,14 +55,14 @@ type StepServices<W, O> =
   | CodecServices<O, "error">
   | RetryServices<O>
 
-/** Work that gives an `A`. */
-type WorkFor<A> =
-  | Effect.Effect<A, any, any>
-  | ((step: StepInfo) => Effect.Effect<A, any, any> | PromiseLike<A> | A)
+/** Work of the form of `W` that gives an `A`: one form only, so that the last line of an error is about `A`. */
+type WorkFor<W, A> = W extends (...args: any) => unknown
+  ? (step: StepInfo) => Effect.Effect<A, any, any> | PromiseLike<A> | A
+  : Effect.Effect<A, any, any>
 
 /** `unknown` when all is well, else a type whose only property is the advice. */
 type Checked<W, O> =
-  & (O extends { readonly schema: infer S extends Schema.Top } ? WorkFor<S["Type"]>
+  & (O extends { readonly schema: infer S extends Schema.Top } ? WorkFor<W, S["Type"]>
     : [Unsafe<Out<W>>] extends [never] ? unknown
     : {
       readonly [

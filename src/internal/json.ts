@@ -49,6 +49,7 @@ const describe = (value: object): string => {
 let weight = 0
 
 const walk = (value: unknown, depth: number, trail: Array<string | number>): Json => {
+  weight += 4
   switch (typeof value) {
     case "string":
       weight += value.length
@@ -66,11 +67,9 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
       throw new Refusal(`a ${typeof value}`)
   }
   if (value === null) return null
-  weight++
   if (depth === 0) throw new Refusal("nesting deeper than allowed, or a cycle")
   if (Array.isArray(value)) {
     const out: Array<Json> = []
-    weight += value.length * 3
     for (let i = 0; i < value.length; i++) {
       trail.push(i)
       out.push(walk(value[i], depth - 1, trail))
@@ -87,10 +86,13 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
   }
   const out: Record<string, Json> = {}
   for (const key of Object.keys(value)) {
-    const field = (value as Record<string, unknown>)[key]
-    if (field === undefined) continue
-    weight += key.length + 3
     trail.push(key)
+    const field = (value as Record<string, unknown>)[key]
+    if (field === undefined) {
+      trail.pop()
+      continue
+    }
+    weight += key.length + 1
     const copy = walk(field, depth - 1, trail)
     trail.pop()
     // Assigning to `__proto__` would set the prototype instead of a property.

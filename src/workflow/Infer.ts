@@ -5,6 +5,7 @@
  * A body that breaks a promise meets a type whose only property is the advice, so that the compiler's
  * last line says what to do.
  */
+import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Instruction from "../Instruction.ts"
 import type { Unsafe } from "../internal/JsonSafe.ts"
@@ -47,15 +48,17 @@ type Uncovered<E, Covered> = IsAny<E> extends true ? never
   : E
 type TagOf<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an error"
 
-type CheckedErrors<O, Y> = SchemaIn<O, "error"> extends Schema.Top
-  ? [Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>] extends [never] ? unknown
-  : {
-    readonly [
-      K in `This body can fail with ${TagOf<
-        Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>
-      >}, which the workflow's error schema does not cover: add it there, give the step its own { error }, or handle it with Instruction.result, catch or catchTag`
-    ]: never
-  }
+// The compiler first tries a body that yields `any`, to find out what `ctx` is: that one must pass.
+type CheckedErrors<O, Y> = IsAny<Y> extends true ? unknown
+  : SchemaIn<O, "error"> extends Schema.Top
+    ? [Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>] extends [never] ? unknown
+    : {
+      readonly [
+        K in `This body can fail with ${TagOf<
+          Uncovered<Instruction.ErrorOf<Y>, SchemaIn<O, "error">["Type"]>
+        >}, which the workflow's error schema does not cover: add it there, give the step its own { error }, or handle it with Instruction.result, catch or catchTag`
+      ]: never
+    }
   : unknown
 type CheckedOutput<O, A> = SchemaIn<O, "output"> extends Schema.Top ? unknown
   : [Unsafe<A>] extends [never] ? unknown
@@ -70,8 +73,26 @@ type CheckedInput<O, I> = SchemaIn<O, "input"> extends Schema.Top ? unknown
     readonly [K in `This workflow takes ${Unsafe<I>}, which JSON cannot hold: give it { input }`]:
       never
   }
+/** What is yielded and is no instruction, in words. */
+type Foreign<Y> = IsAny<Y> extends true ? never
+  : Y extends AnyInstruction ? never
+  : Y extends Effect.Effect<infer _A, infer _E, infer _R> ? "an Effect"
+  : Y extends PromiseLike<infer _A> ? "a Promise"
+  : "something else"
+type CheckedYields<Y> = [Foreign<Y>] extends [never] ? unknown
+  : {
+    readonly [
+      K in `This body yields ${Foreign<
+        Y
+      >}. Only instructions can be yielded here: wrap an Effect or a Promise in ctx.step(name, () => ...)`
+    ]: never
+  }
 /** `unknown` when all is well, else a type whose only property is the advice. */
-export type Checked<O, I, Y, A> = CheckedErrors<O, Y> & CheckedOutput<O, A> & CheckedInput<O, I>
+export type Checked<O, I, Y, A> =
+  & CheckedYields<Y>
+  & CheckedErrors<O, Y>
+  & CheckedOutput<O, A>
+  & CheckedInput<O, I>
 
 export type Made<O, I, Y, A> = Workflow<
   I,
@@ -94,7 +115,7 @@ export interface Definition<O extends Options> extends
 {
   /** The workflow with this body. */
   readonly make: <
-    B extends BodyOf<O, TypeIn<O, "input", any>, AnyInstruction, TypeIn<O, "output", any>>
+    B extends BodyOf<O, TypeIn<O, "input", any>, any, TypeIn<O, "output", any>>
   >(
     body: B & Checked<O, InputOf<O, B>, Yielded<B>, Returned<B>>
   ) => Made<O, InputOf<O, B>, Yielded<B>, Returned<B>>

@@ -46,7 +46,8 @@ export class InputRejected
   })
 {
   override get message(): string {
-    return `The input for run "${this.runId}" does not fit workflow "${this.workflow}": ${this.why}. Nothing was recorded.`
+    return `The input for run "${this.runId}" does not fit workflow "${this.workflow}": ${this.why}. `
+      + `Check the input against the schema and start again. Nothing was recorded.`
   }
 }
 

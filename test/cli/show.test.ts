@@ -222,7 +222,7 @@ describe("reprise show", () => {
           const [first = "", ...rest] = text.split("\n")
           const stamp = { incarnation: "another", session: 9, writer: "zombie" }
           const { lines } = Journal.seal(Journal.emptyHead, stamp, [
-            { entry: { type: "start" }, timestamp: at }
+            Journal.stamped({ type: "start" }, at)
           ])
           return { text: [first, `${first.slice(0, 40)}\t`, ...lines, ...rest].join("\n"), version }
         })

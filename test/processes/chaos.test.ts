@@ -76,9 +76,12 @@ const chaos = async (base: string, look: () => void) => {
   } finally {
     for (const one of contenders) one.kill("SIGKILL")
   }
-  await Promise.all(contenders.map((one) =>
-    one.exitCode !== null || one.signalCode !== null || new Promise((resolve) => one.once("exit", resolve))
-  ))
+  await Promise.all(
+    contenders.map((one) =>
+      one.exitCode !== null || one.signalCode !== null
+      || new Promise((resolve) => one.once("exit", resolve))
+    )
+  )
   return done
 }
 
@@ -111,7 +114,8 @@ describe("four processes that are killed and stopped at random", () => {
 
       const { entries, head, rejected } = read()
       const logs = readdirSync(base).filter((name) => name.startsWith("log-")).map((name) =>
-        readFileSync(join(base, name), "utf8").split("\n"))
+        readFileSync(join(base, name), "utf8").split("\n")
+      )
       const acks = logs.flat().filter((line) => line.startsWith("ack "))
       const wrong = acks.filter((line) => {
         const [_, offset, sum] = line.split(" ")

@@ -32,13 +32,27 @@ const place = (): Place => {
 /** Runs the order in a process of its own; gives how that ended. */
 const child = (
   { directory, log }: Place,
-  at: { readonly operation?: number; readonly moment?: string; readonly pause?: number; readonly killAfter?: number }
+  at: {
+    readonly operation?: number
+    readonly moment?: string
+    readonly pause?: number
+    readonly killAfter?: number
+  }
 ) =>
   Effect.promise(async () => {
     const { killAfter, moment = "", operation = 0, pause = 0 } = at
     const started = spawn(
       process.execPath,
-      ["--conditions=reprise-source", script, directory, log, "r", String(operation), moment, String(pause)],
+      [
+        "--conditions=reprise-source",
+        script,
+        directory,
+        log,
+        "r",
+        String(operation),
+        moment,
+        String(pause)
+      ],
       { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, NODE_COMPILE_CACHE: cache } }
     )
     const ended = once(started, "exit")
@@ -52,7 +66,8 @@ const child = (
 
 const linesOf = ({ log }: Place, kind: string) =>
   (existsSync(log) ? readFileSync(log, "utf8") : "").split("\n").flatMap((line) =>
-    line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : [])
+    line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []
+  )
 
 const path = ({ directory }: Place) => join(directory, "r.jsonl")
 const standing = (where: Place) => existsSync(path(where)) ? journalOf(path(where)).entries : []
@@ -61,11 +76,14 @@ const envelope = ["session", "offset", "incarnation", "writer", "prev", "sum"]
 /** An entry as the observer is told of it. */
 const told = (recorded: Journal.Recorded) => {
   const { timestamp, ...rest } = recorded
-  const entry = Object.fromEntries(Object.entries(rest).filter(([name]) => !envelope.includes(name)))
+  const entry = Object.fromEntries(
+    Object.entries(rest).filter(([name]) => !envelope.includes(name))
+  )
   return JSON.stringify({ type: "entry", runId: "r", entry, timestamp })
 }
 
-const nameOf = (stepId: string) => stepId.replace(/^each\[(.*)\]\/pack$/, "pack $1").replace(/^.*\//, "")
+const nameOf = (stepId: string) =>
+  stepId.replace(/^each\[(.*)\]\/pack$/, "pack $1").replace(/^.*\//, "")
 
 /** Goes on with what a killed process left, here, and checks what came of it. */
 const goOn = (where: Place, disk?: Disk) =>
@@ -124,43 +142,56 @@ describe("kill -9", () => {
     Effect.gen(function*() {
       const where = place()
       expect(yield* child(where, {})).toBe("0")
-      expect(JSON.parse(linesOf(where, "end")[0]!)).toEqual({ status: "success", result, runId: "r" })
+      expect(JSON.parse(linesOf(where, "end")[0]!)).toEqual({
+        status: "success",
+        result,
+        runId: "r"
+      })
       expect(linesOf(where, "did")).toHaveLength(steps)
       expect(linesOf(where, "ack")).toEqual(standing(where).map(told))
       expect((yield* goOn(where)).again).toEqual([])
     }))
 
-  it.live("at every write and every sync of a run loses and repeats nothing", () =>
-    Effect.gen(function*() {
-      const points = (yield* operations).flatMap((operation, n) =>
-        momentsOf(operation).map((moment) => ({ operation: n + 1, moment })))
-      expect(points.length).toBeGreaterThanOrEqual(50)
-      let cut = 0
-      yield* Effect.forEach(points, (at) =>
-        Effect.gen(function*() {
-          const where = place()
-          expect([at, yield* child(where, at)]).toEqual([at, "SIGKILL"])
-          const { again } = yield* goOn(where)
-          if (again.length > 0 && again.length < steps) cut++
-        }), { concurrency: 3 })
-      expect(cut).toBeGreaterThan(25)
-    }), 120_000)
+  it.live(
+    "at every write and every sync of a run loses and repeats nothing",
+    () =>
+      Effect.gen(function*() {
+        const points = (yield* operations).flatMap((operation, n) =>
+          momentsOf(operation).map((moment) => ({ operation: n + 1, moment }))
+        )
+        expect(points.length).toBeGreaterThanOrEqual(50)
+        let cut = 0
+        yield* Effect.forEach(points, (at) =>
+          Effect.gen(function*() {
+            const where = place()
+            expect([at, yield* child(where, at)]).toEqual([at, "SIGKILL"])
+            const { again } = yield* goOn(where)
+            if (again.length > 0 && again.length < steps) cut++
+          }), { concurrency: 3 })
+        expect(cut).toBeGreaterThan(25)
+      }),
+    120_000
+  )
 
-  it.live("of a process that was going on with a killed one's run loses and repeats nothing", () =>
-    Effect.gen(function*() {
-      const count = (yield* operations).length
-      const chance = random(20260102)
-      yield* Effect.forEach(Array.from({ length: runs(6) }), () =>
-        Effect.gen(function*() {
-          const where = place()
-          const moment = () => chance.pick(["before", "after"])
-          const first = { operation: 1 + chance.below(count - 4), moment: moment() }
-          const second = { operation: 1 + chance.below(4), moment: moment() }
-          const third = { operation: 1 + chance.below(4), moment: moment() }
-          for (const at of [first, second, third]) yield* child(where, at)
-          yield* goOn(where)
-        }), { concurrency: 3 })
-    }), 120_000)
+  it.live(
+    "of a process that was going on with a killed one's run loses and repeats nothing",
+    () =>
+      Effect.gen(function*() {
+        const count = (yield* operations).length
+        const chance = random(20260102)
+        yield* Effect.forEach(Array.from({ length: runs(6) }), () =>
+          Effect.gen(function*() {
+            const where = place()
+            const moment = () => chance.pick(["before", "after"])
+            const first = { operation: 1 + chance.below(count - 4), moment: moment() }
+            const second = { operation: 1 + chance.below(4), moment: moment() }
+            const third = { operation: 1 + chance.below(4), moment: moment() }
+            for (const at of [first, second, third]) yield* child(where, at)
+            yield* goOn(where)
+          }), { concurrency: 3 })
+      }),
+    120_000
+  )
 
   it.live("at any time loses and repeats nothing", () =>
     Effect.gen(function*() {

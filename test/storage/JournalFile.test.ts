@@ -6,7 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Scope } from "effect"
 import { appendFileSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { type Journal, LocalStorage, Storage } from "reprise"
+import { Journal, LocalStorage, Storage } from "reprise"
 import { type Disk, failing, makeDisk, passing } from "./support/disk.ts"
 import { journalOf, platform, temporary } from "./support/local.ts"
 
@@ -49,7 +49,7 @@ const owner = (
       acknowledged,
       append: (...entries) =>
         Effect.tap(
-          writer.append(stamp, entries.map((entry) => ({ entry, timestamp }))),
+          writer.append(stamp, entries.map((entry) => Journal.stamped(entry, timestamp))),
           (accepted) =>
             Effect.sync(() => {
               const { offset, prev } = writer.head()
@@ -62,7 +62,9 @@ const owner = (
 const open = (
   directory: string,
   disk?: Disk
-): Effect.Effect<{ readonly storage: Storage.Storage["Service"]; readonly driver: Storage.Driver }> =>
+): Effect.Effect<
+  { readonly storage: Storage.Storage["Service"]; readonly driver: Storage.Driver }
+> =>
   LocalStorage.driver(directory).pipe(
     Effect.map((driver) => ({ driver, storage: Storage.make(driver) })),
     Effect.provide(platform(disk))
@@ -115,8 +117,10 @@ describe("two owners of one run", () => {
       const directory = temporary()
       const { storage } = yield* open(directory)
       const seen = yield* storage.read("r")
-      const owners = yield* Effect.forEach(["a", "b", "c", "d"], (name) =>
-        owner(storage, seen, name, `i${name}`))
+      const owners = yield* Effect.forEach(
+        ["a", "b", "c", "d"],
+        (name) => owner(storage, seen, name, `i${name}`)
+      )
       const answers = yield* Effect.forEach(owners, (one) => one.append(opens()), {
         concurrency: "unbounded"
       })
@@ -314,8 +318,10 @@ describe("a disk that fails", () => {
       const disk = makeDisk()
       const { storage } = yield* open(directory, disk)
       const one = yield* owner(storage, yield* storage.read("r"), "a")
-      disk.hook = failing("EMFILE", (operation) =>
-        operation.kind === "open" && operation.name === "r.jsonl")
+      disk.hook = failing(
+        "EMFILE",
+        (operation) => operation.kind === "open" && operation.name === "r.jsonl"
+      )
       expect(yield* Effect.flip(one.append(opens()))).toMatchObject({
         _tag: "StorageError",
         reason: "Full"
@@ -454,8 +460,10 @@ describe("the power", () => {
       const { storage } = yield* open(directory, disk)
       const dead = yield* owner(storage, yield* storage.read("r"), "a")
       // The creator gets as far as an empty file.
-      disk.hook = failing("EIO", (operation) =>
-        operation.kind === "open" && operation.path === directory)
+      disk.hook = failing(
+        "EIO",
+        (operation) => operation.kind === "open" && operation.path === directory
+      )
       yield* Effect.flip(dead.append(opens()))
       disk.hook = passing
       const next = yield* owner(storage, yield* storage.read("r"), "b", "i2")
@@ -464,4 +472,3 @@ describe("the power", () => {
       nothingLost(join(directory, "r.jsonl"), next)
     }))
 })
-

@@ -53,8 +53,10 @@ const claim = (
   until: number,
   token = "other"
 ) =>
-  Effect.map(me, ({ name }) =>
-    `\n${JSON.stringify({ claim: 1, token, by: { ...name, ...by }, until })}\n`)
+  Effect.map(
+    me,
+    ({ name }) => `\n${JSON.stringify({ claim: 1, token, by: { ...name, ...by }, until })}\n`
+  )
 
 describe("a lease", () => {
   it.live("is held by one live process until it is released, and only its token releases it", () =>

@@ -48,8 +48,10 @@ const approve = (by: string, eventId?: string) => ({
 const suspended = { status: "suspended", event: "approved" }
 
 /** What a call fails with, in a storage of its own. */
-const refusal = <A, E>(effect: Effect.Effect<A, E, Storage.Storage>, on: Layer.Layer<Storage.Storage>) =>
-  Effect.flip(Effect.provide(effect, on))
+const refusal = <A, E>(
+  effect: Effect.Effect<A, E, Storage.Storage>,
+  on: Layer.Layer<Storage.Storage>
+) => Effect.flip(Effect.provide(effect, on))
 
 describe("files", () => {
   it.live("are a journal, an inbox and a lease a run, all readable by their owner only", () =>
@@ -75,7 +77,9 @@ describe("files", () => {
       expect(yield* Effect.provide(Runs.list(), on)).toEqual({ runs: [], unreadable: [] })
       expect(yield* refusal(Runs.status("r"), on)).toMatchObject({ _tag: "RunNotFound" })
       expect(yield* refusal(order.resume("r"), on)).toMatchObject({ _tag: "RunNotFound" })
-      expect(yield* refusal(order.send("r", approve("a")), on)).toMatchObject({ _tag: "RunNotFound" })
+      expect(yield* refusal(order.send("r", approve("a")), on)).toMatchObject({
+        _tag: "RunNotFound"
+      })
       expect(yield* refusal(order.cancel("r"), on)).toMatchObject({ _tag: "RunNotFound" })
       expect(yield* refusal(Runs.remove("r"), on)).toMatchObject({ _tag: "RunNotFound" })
       expect(readdirSync(base)).toEqual([])
@@ -126,7 +130,9 @@ describe("files", () => {
       appendFileSync(path, "\t\n{\"type\":\"st")
       yield* Effect.provide(order.resume("r", approve("ada")), on)
       expect(journalOf(path).torn).toBe(1)
-      yield* Effect.sync(() => expect(readFileSync(path).subarray(0, before.length)).toEqual(before))
+      yield* Effect.sync(() =>
+        expect(readFileSync(path).subarray(0, before.length)).toEqual(before)
+      )
       expect(yield* Effect.provide(order.resume("r"), on)).toMatchObject({ status: "success" })
     }))
 })
@@ -236,7 +242,9 @@ describe("a place that is not safe", () => {
       renameSync(directory, join(base, "moved"))
       symlinkSync("moved", directory)
       const before = readFileSync(join(base, "moved", "r.jsonl"))
-      for (const call of [order.resume("r", approve("ada")), order.resume("r"), order.cancel("r")]) {
+      for (
+        const call of [order.resume("r", approve("ada")), order.resume("r"), order.cancel("r")]
+      ) {
         expect(yield* refusal<unknown, unknown>(call, local(directory))).toMatchObject({
           _tag: "StorageError",
           reason: "Denied"
@@ -390,7 +398,10 @@ describe("run ids", () => {
         "B".repeat(200)
       ]
       for (const runId of odd) {
-        const result = yield* Effect.provide(order.start({ id: runId }, { runId }), local(directory))
+        const result = yield* Effect.provide(
+          order.start({ id: runId }, { runId }),
+          local(directory)
+        )
         expect(result).toMatchObject({ ...suspended, runId })
       }
       expect(readdirSync(base)).toEqual(["runs"])
@@ -470,7 +481,10 @@ describe("a value", () => {
   const values: ReadonlyArray<readonly [name: string, value: unknown]> = [
     ["a key named __proto__", own("__proto__", { admin: true })],
     ["a key named constructor", own("constructor", { prototype: { a: 1 } })],
-    ["keys that objects have anyway", JSON.parse(`{"toString":1,"hasOwnProperty":null,"length":0}`)],
+    [
+      "keys that objects have anyway",
+      JSON.parse(`{"toString":1,"hasOwnProperty":null,"length":0}`)
+    ],
     ["keys in an order of their own", JSON.parse(`{"z":1,"a":2,"10":3,"9":4}`)],
     ["lone surrogates", ["\ud800", "\udfff\ud800", "x\udc00y", "😀"]],
     ["line ends of JavaScript", "a\u2028b\u2029c"],

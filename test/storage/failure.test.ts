@@ -10,13 +10,7 @@ import { join } from "node:path"
 import { Runs, type Storage, Workflow } from "reprise"
 import { type Entry, isEnd } from "../../src/Entry.ts"
 import { Observers } from "../../src/Observer.ts"
-import {
-  failing,
-  type Hook,
-  makeDisk,
-  type Operation,
-  passing
-} from "./support/disk.ts"
+import { failing, type Hook, makeDisk, type Operation, passing } from "./support/disk.ts"
 import { journalOf, local, temporary } from "./support/local.ts"
 
 const steps = 6
@@ -93,7 +87,9 @@ describe("a broken disk", () => {
           const disk = makeDisk()
           const on = local(temporary(), disk)
           // A run that stands there already is read too.
-          if (kind === "read") yield* Effect.provide(make().workflow.enqueue(undefined, { runId: "r" }), on)
+          if (kind === "read") {
+            yield* Effect.provide(make().workflow.enqueue(undefined, { runId: "r" }), on)
+          }
           disk.operations.length = 0
           yield* Effect.provide(make().workflow.start(undefined, { runId: "r" }), on)
           return disk.operations.filter((one) => one.kind === kind && one.name === "r.jsonl").length
@@ -106,11 +102,15 @@ describe("a broken disk", () => {
           const { ran, workflow } = make()
           const { acknowledged, observe } = watching()
           const on = local(directory, disk)
-          if (kind === "read") yield* Effect.provide(workflow.enqueue(undefined, { runId: "r" }), on)
+          if (kind === "read") {
+            yield* Effect.provide(workflow.enqueue(undefined, { runId: "r" }), on)
+          }
           let seen = 0
           // From the nth on, until the disk is mended.
-          disk.hook = failing(code, (one) =>
-            one.kind === kind && one.name === "r.jsonl" && ++seen >= nth)
+          disk.hook = failing(
+            code,
+            (one) => one.kind === kind && one.name === "r.jsonl" && ++seen >= nth
+          )
           const error = yield* Effect.flip(
             Effect.provide(observe(workflow.start(undefined, { runId: "r" })), on)
           )
@@ -243,7 +243,9 @@ describe("a full disk", () => {
     mkdirSync(mounted)
     const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", mounted])
     if (mount.status !== 0) {
-      console.log(`No small tmpfs here (${String(mount.stderr ?? mount.error).trim()}): a simulated one`)
+      console.log(
+        `No small tmpfs here (${String(mount.stderr ?? mount.error).trim()}): a simulated one`
+      )
       const disk = makeDisk()
       disk.hook = limited(40_000)
       return overflow(mounted, local(mounted, disk), () => {

@@ -35,7 +35,9 @@ const history = async (seed: number, weather: Weather) => {
   let incarnations = 0
   let serial = 0
 
-  let last: { readonly bytes: Buffer; readonly journal: ReturnType<typeof Journal.read> } | undefined
+  let last:
+    | { readonly bytes: Buffer; readonly journal: ReturnType<typeof Journal.read> }
+    | undefined
   const standing = () => {
     const bytes = world.file("r.jsonl")?.bytes ?? nothing
     if (last?.bytes !== bytes) last = { bytes, journal: Journal.read("r", decode(bytes)) }
@@ -43,7 +45,9 @@ const history = async (seed: number, weather: Weather) => {
   }
   const check = () => {
     const journal = standing()
-    if (Result.isFailure(journal)) return fail(`a sound journal is refused: ${journal.failure.message}`)
+    if (Result.isFailure(journal)) {
+      return fail(`a sound journal is refused: ${journal.failure.message}`)
+    }
     const { entries, head } = journal.success
     for (const [offset, sum] of (safe.get(head.incarnation) ?? []).entries()) {
       if (entries[offset]?.sum !== sum) return fail(`acknowledged entry ${offset} is not accepted`)
@@ -67,18 +71,24 @@ const history = async (seed: number, weather: Weather) => {
           const writer = yield* storage.writer(loaded)
           const append = (...entries: ReadonlyArray<Journal.Entry>) =>
             Effect.map(
-              writer.append(stamp, entries.map((entry) => ({ entry, timestamp }))),
+              writer.append(stamp, entries.map((entry) => Journal.stamped(entry, timestamp))),
               (isAccepted) => {
                 const journal = Result.getOrThrow(standing())
                 const now = journal.head
                 if (isAccepted) {
                   acknowledged++
                   const { offset, prev } = writer.head()
-                  log.push(`${stamp.writer} is told that ${offset - entries.length} to ${offset - 1} are safe`)
+                  log.push(
+                    `${stamp.writer} is told that ${offset - entries.length} to ${
+                      offset - 1
+                    } are safe`
+                  )
                   const sums = journal.entries.map(({ sum }) => sum)
                   // A run may be removed right after the look that found it.
                   if (now.incarnation !== stamp.incarnation) return isAccepted
-                  if (sums[offset - 1] !== prev) fail(`${stamp.writer} is told that ${offset - 1} is safe, and it is not`)
+                  if (sums[offset - 1] !== prev) {
+                    fail(`${stamp.writer} is told that ${offset - 1} is safe, and it is not`)
+                  }
                   const known = safe.get(now.incarnation) ?? []
                   if (offset > known.length) safe.set(now.incarnation, sums.slice(0, offset))
                 } else {
@@ -93,7 +103,9 @@ const history = async (seed: number, weather: Weather) => {
           const opening: Journal.Entry = isNew
             ? { type: "start", format: 1, workflow: "w", runId: "r", metadata: "😀" }
             : { type: "start" }
-          log.push(`${stamp.writer} opens session ${stamp.session} of ${stamp.incarnation} at ${head.offset}`)
+          log.push(
+            `${stamp.writer} opens session ${stamp.session} of ${stamp.incarnation} at ${head.offset}`
+          )
           if (!(yield* append(opening, ...chance.oneIn(2) ? [step(`s${serial++}`)] : []))) return
           for (let n = chance.below(6); n > 0; n--) {
             const some = Array.from({ length: 1 + chance.below(3) }, () => step(`s${serial++}`))
@@ -119,14 +131,17 @@ const history = async (seed: number, weather: Weather) => {
         Effect.onExit((exit) =>
           Effect.sync(() => {
             world.end(process)
-            if (exit._tag === "Failure" && !isFull(exit.cause)) fail(`${process.name} fails: ${exit.cause}`)
+            if (exit._tag === "Failure" && !isFull(exit.cause)) {
+              fail(`${process.name} fails: ${exit.cause}`)
+            }
           })
         )
       ) as Effect.Effect<unknown, unknown>
     ))
     return process
   }
-  const isFull = (cause: unknown) => weather.shortWrites > 0 && String(cause).includes("takes only a part")
+  const isFull = (cause: unknown) =>
+    weather.shortWrites > 0 && String(cause).includes("takes only a part")
 
   let { crashes, powerCuts, removals } = weather
   for (let turns = 0; turns < 250 && wrong === undefined; turns++) {
@@ -169,7 +184,9 @@ describe("random histories of processes", () => {
       for (let seed = 1; seed <= runs(30); seed++) {
         const one = await history(seed, weather)
         acknowledged += one.acknowledged
-        if (one.wrong !== undefined) throw new Error(`seed ${seed}: ${one.wrong}\n${one.log.join("\n")}`)
+        if (one.wrong !== undefined) {
+          throw new Error(`seed ${seed}: ${one.wrong}\n${one.log.join("\n")}`)
+        }
       }
       expect(acknowledged).toBeGreaterThan(runs(30) * 3)
     })

@@ -33,6 +33,8 @@ export type Step = <A>(what: string, value: () => A) => Effect.Effect<A>
 
 export interface Actor {
   readonly name: string
+  /** The id of what it posts. */
+  readonly posts?: string
   /** What the process does; `step` is for the effects inside. */
   readonly does: (step: Step) => Effect.Effect<unknown, unknown, Storage>
 }
@@ -63,6 +65,8 @@ export interface Rest {
   readonly isLeaseHeld: boolean
   readonly died: ReadonlyArray<string>
   readonly failed: number
+  /** What processes did after their program had ended. */
+  readonly late: ReadonlyArray<string>
   /** What happened, one line each. */
   readonly trace: ReadonlyArray<string>
   /** Runs something on the same storage, after all. */
@@ -76,6 +80,7 @@ class Stage {
   readonly posted: Array<string> = []
   readonly trace: Array<string> = []
   readonly died: Array<string> = []
+  readonly late: Array<string> = []
   failed = 0
   private readonly fibers = new Map<string, Fiber.Fiber<unknown, unknown>>()
   private readonly counts = new Map<string, number>()
@@ -179,7 +184,9 @@ class Stage {
   }
 
   open(gate: Gate): void {
-    this.trace.push(`${gate.actor} ${gate.what}`)
+    const line = `${gate.actor} ${gate.what}`
+    this.trace.push(line)
+    if (this.fibers.get(gate.actor)?.pollUnsafe() !== undefined) this.late.push(line)
     gate.open()
     this.simulation.settle()
   }
@@ -204,6 +211,7 @@ class Stage {
       isLeaseHeld: this.leases.size > 0,
       died: this.died,
       failed: this.failed,
+      late: this.late,
       trace: this.trace,
       afterwards: (program) => this.simulation.run(program, this.undisturbed())
     }

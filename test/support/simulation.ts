@@ -42,15 +42,14 @@ export class Simulation {
       currentTimeNanos: Effect.sync(() => BigInt(millis()) * 1_000_000n),
       monotonicTimeNanosUnsafe: () => BigInt(millis()) * 1_000_000n,
       monotonicTimeNanos: Effect.sync(() => BigInt(millis()) * 1_000_000n),
-      sleep: (duration) =>
-        Effect.callback<void>((resume) => {
-          const sleeper: Sleeper = {
-            until: this.now + Duration.toMillis(duration),
-            resume: () => resume(Effect.void)
-          }
+      sleep: (duration) => {
+        const time = Duration.toMillis(duration)
+        return time <= 0 ? Effect.yieldNow : Effect.callback<void>((resume) => {
+          const sleeper: Sleeper = { until: this.now + time, resume: () => resume(Effect.void) }
           sleepers.add(sleeper)
           return Effect.sync(() => sleepers.delete(sleeper))
         })
+      }
     }
     this.services = Context.empty().pipe(
       Context.add(Scheduler.Scheduler, scheduler),

@@ -22,7 +22,10 @@ export const dying = (nth: number, moment: string): Hook => {
       case "before":
         return die
       case "torn":
-        return Effect.andThen(proceed(operation.bytes!.subarray(0, operation.bytes!.length / 2)), die)
+        return Effect.andThen(
+          proceed(operation.bytes!.subarray(0, operation.bytes!.length / 2)),
+          die
+        )
       default:
         return Effect.andThen(proceed(), die)
     }

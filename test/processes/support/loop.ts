@@ -10,14 +10,18 @@ export const makeLoop = (stopFile: string) =>
       // Long enough for another process to read the journal in between.
       const isOver = yield* ctx.step("look", () =>
         Effect.as(Effect.sleep(round % 12), existsSync(stopFile)))
-      if (isOver) return { round, sum }
-      sum += yield* ctx.step("add", () => round)
+      if (isOver) {
+        return { round, sum }
+      }
+      sum += yield* ctx.step("add", () =>
+        round)
       if (round % 5 === 3) {
         const [a, b, c] = yield* ctx.all([
           ctx.step("a", () => Promise.resolve(1)),
           ctx.step("b", () => 2),
           function*() {
-            return (yield* ctx.step("c", () => 1)) + (yield* ctx.step("c", () => Promise.resolve(1)))
+            return (yield* ctx.step("c", () => 1))
+              + (yield* ctx.step("c", () => Promise.resolve(1)))
           }
         ], { name: `fan${round}` })
         sum += a + b - c - 1

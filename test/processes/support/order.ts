@@ -52,7 +52,9 @@ export const makeOrder = (did: Did, pause: Effect.Effect<void> = Effect.void) =>
     const closed = yield* ctx.step("close", later("close", "closed"))
     const sum = `${price.net} + ${price.tax} = ${charged}`
     return `${id}: reserved ${reserved}, ${sum}, stock ${both.stock}, limit ${both.credit}, `
-      + `${packed.join(", ")}, approved by ${by}, ${carried.winner}, charged ${charged}, shipped, told, ${closed}`
+      + `${
+        packed.join(", ")
+      }, approved by ${by}, ${carried.winner}, charged ${charged}, shipped, told, ${closed}`
   })
 
 export const approval = {

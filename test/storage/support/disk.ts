@@ -119,13 +119,18 @@ export const makeDisk = (): Disk => {
               Effect.flatMap(Effect.scope, (scope) =>
                 shown("open", path, () =>
                   Effect.provideService(fs.open(path, options), Scope, scope))),
-              (real) => file(path, real)
+              (real) =>
+                file(path, real)
             ),
           stat: (path) => shown("stat", path, () => fs.stat(path)),
           lstat: (path) => shown("stat", path, () => fs.lstat(path)),
           remove: (path, options) =>
-            shown("remove", path, () =>
-              Effect.tap(fs.remove(path, options), () => Effect.sync(() => synced.delete(path)))),
+            shown(
+              "remove",
+              path,
+              () =>
+                Effect.tap(fs.remove(path, options), () => Effect.sync(() => synced.delete(path)))
+            ),
           makeDirectory: (path, options) =>
             shown("make directory", path, () => {
               for (let at = path; !existsSync(at); at = dirname(at)) fresh.add(at)

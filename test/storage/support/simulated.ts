@@ -80,7 +80,9 @@ export class World {
   }
 
   /** A process begins; `layer` is how it sees the directory. */
-  spawn(name: string): { readonly process: Process; readonly layer: Layer.Layer<FileSystem.FileSystem | Path.Path> } {
+  spawn(
+    name: string
+  ): { readonly process: Process; readonly layer: Layer.Layer<FileSystem.FileSystem | Path.Path> } {
     const process: Process = { name, isAlive: true, descriptors: [] }
     this.processes.push(process)
     const fs = Layer.succeed(FileSystem.FileSystem, this.fileSystem(process))
@@ -96,7 +98,9 @@ export class World {
   }
 
   crash(process: Process): void {
-    for (const one of this.pending) if (one.process === process && this.chance.oneIn(2)) one.tear?.()
+    for (const one of this.pending) {
+      if (one.process === process && this.chance.oneIn(2)) one.tear?.()
+    }
     this.end(process)
     this.log.push(`${process.name} crashes`)
   }
@@ -120,7 +124,11 @@ export class World {
     for (const inode of process.descriptors.splice(0)) inode.open--
   }
 
-  private act<A>(process: Process, act: () => A, tear?: () => void): Effect.Effect<A, PlatformError.PlatformError> {
+  private act<A>(
+    process: Process,
+    act: () => A,
+    tear?: () => void
+  ): Effect.Effect<A, PlatformError.PlatformError> {
     return Effect.callback<A, PlatformError.PlatformError>((resume) => {
       if (!process.isAlive) return
       this.pending.push({
@@ -149,7 +157,9 @@ export class World {
   private create(path: string): Inode {
     const taken = new Set<number>()
     for (const inode of this.names.values()) taken.add(inode.ino)
-    for (const { descriptors } of this.processes) for (const inode of descriptors) taken.add(inode.ino)
+    for (const { descriptors } of this.processes) {
+      for (const inode of descriptors) taken.add(inode.ino)
+    }
     let ino = 1
     while (taken.has(ino)) ino++
     const inode: Inode = { ino, born: this.births++, bytes: Buffer.alloc(0), synced: 0, open: 0 }
@@ -207,14 +217,22 @@ export class World {
       }) as unknown as FileSystem.File
     return {
       ...FileSystem.makeNoop({
-        lstat: (path) => this.act(process, () => path === directory ? info("Directory") : info("File", this.find(path))),
+        lstat: (path) =>
+          this.act(
+            process,
+            () => path === directory ? info("Directory") : info("File", this.find(path))
+          ),
         stat: (path) => this.act(process, () => info("File", this.find(path))),
         makeDirectory: () => Effect.void,
-        remove: (path) => this.act(process, () => {
-          this.names.delete(path)
-        }),
+        remove: (path) =>
+          this.act(process, () => {
+            this.names.delete(path)
+          }),
         readDirectory: () =>
-          this.act(process, () => [...this.names.keys()].map((path) => path.slice(directory.length + 1))),
+          this.act(
+            process,
+            () => [...this.names.keys()].map((path) => path.slice(directory.length + 1))
+          ),
         open: (path, options) =>
           Effect.flatMap(
             this.act(process, () => open(path, options?.flag ?? "r")),

@@ -1,0 +1,282 @@
+/**
+ * Bugs planted on purpose, one for each protection: the check for it holds for the library as it is and
+ * fails for the library with the bug. A check that nothing can fail would prove nothing.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Effect, Exit } from "effect"
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { temporary } from "../storage/support/local.ts"
+import * as checks from "./checks.ts"
+
+interface Mutant {
+  readonly bug: string
+  readonly file: string
+  /** Stands in the file once or more; every place is changed. */
+  readonly from: string
+  readonly to: string
+  readonly check: keyof typeof checks
+}
+
+const mutants: ReadonlyArray<Mutant> = [
+  // what is on the disk
+  {
+    bug: "skip fsync of the journal",
+    file: "storage/Files.ts",
+    from: "sync: file.sync",
+    to: "sync: Effect.void",
+    check: "power"
+  },
+  {
+    bug: "skip the sync of the directory",
+    file: "storage/Files.ts",
+    from: "syncDirectory: sync(root)",
+    to: "syncDirectory: Effect.void",
+    check: "power"
+  },
+  {
+    bug: "skip the sync of the directory that holds the new directory",
+    file: "storage/Files.ts",
+    from: "yield* sync(paths.dirname(root))",
+    to: "",
+    check: "power"
+  },
+  {
+    bug: "skip fsync of posts",
+    file: "storage/LocalStorage.ts",
+    from: "yield* file.sync",
+    to: "",
+    check: "postedPower"
+  },
+  {
+    bug: "acknowledge while the sync still runs",
+    file: "storage/JournalFile.ts",
+    from: "Effect.as(Fiber.join(syncing), now)",
+    to: "Effect.succeed(now)",
+    check: "failedSync"
+  },
+  {
+    bug: "go on after an append that failed",
+    file: "Session.ts",
+    from: "yield* writer.append(stamp, entries)",
+    to: "yield* Effect.orElseSucceed(writer.append(stamp, entries), () => true)",
+    check: "failedSync"
+  },
+  // who owns the run
+  {
+    bug: "acknowledge before reading back",
+    file: "storage/JournalFile.ts",
+    from: "taken === bytes.length && now.size === expected",
+    to: "now !== null",
+    check: "twoOwners"
+  },
+  {
+    bug: "acknowledge what a short write did not take",
+    file: "storage/JournalFile.ts",
+    from: "taken === bytes.length && now.size === expected",
+    to: "now !== null",
+    check: "shortWrite"
+  },
+  {
+    bug: "ignore which file was written",
+    file: "storage/JournalFile.ts",
+    from: "now?.file === file",
+    to: "now !== undefined",
+    check: "otherFile"
+  },
+  {
+    bug: "go on after someone else wrote",
+    file: "Session.ts",
+    from: "!(yield* writer.append(stamp, entries))",
+    to: "(yield* writer.append(stamp, entries)) === undefined",
+    check: "fencing"
+  },
+  // which lines count
+  {
+    bug: "ignore the session",
+    file: "Journal.ts",
+    from: "e.session === session && e.writer === writer",
+    to: "true",
+    check: "sessions"
+  },
+  {
+    bug: "ignore the writer",
+    file: "Journal.ts",
+    from: "e.session === session && e.writer === writer",
+    to: "e.session === session",
+    check: "sessions"
+  },
+  {
+    bug: "let a session open that is not higher",
+    file: "Journal.ts",
+    from: "e.session > session",
+    to: "e.session >= session",
+    check: "sessions"
+  },
+  {
+    bug: "ignore what a line follows",
+    file: "Journal.ts",
+    from: "e.prev === prev && e.offset === entries.length",
+    to: "e.offset === entries.length",
+    check: "chain"
+  },
+  {
+    bug: "drop the checksum",
+    file: "Journal.ts",
+    from: "return sum === crc32(text, from, cut)",
+    to: "return true",
+    check: "bits"
+  },
+  {
+    bug: "overlook a whole line whose newline was hit",
+    file: "Journal.ts",
+    from: "if (to < bare.length && verifies(bare, 0, to)) return true",
+    to: "",
+    check: "bits"
+  },
+  {
+    bug: "leave out the mark behind torn lines",
+    file: "Journal.ts",
+    from: "`\\t\\n${lines",
+    to: "`${lines",
+    check: "tornLines"
+  },
+  {
+    bug: "begin an append with a newline only",
+    file: "Journal.ts",
+    from: "`\\t\\n${lines",
+    to: "`\\n${lines",
+    check: "tornLines"
+  },
+  {
+    bug: "accept a line without its newline",
+    file: "Journal.ts",
+    from: "    if (to < 0) {",
+    to:
+      "    if (to < 0 && verifies(text, from, text.length)) { text += \"\\n\"; to = text.length - 1 }\n    if (to < 0) {",
+    check: "unterminated"
+  },
+  {
+    bug: "ignore the incarnation of lines",
+    file: "Journal.ts",
+    from: "e.incarnation !== incarnation",
+    to: "false",
+    check: "incarnations"
+  },
+  // leases
+  {
+    bug: "release a lease without comparing its token",
+    file: "storage/LeaseFile.ts",
+    from: "if (held?.token !== token) return",
+    to: "token = held?.token ?? token",
+    check: "leases"
+  },
+  {
+    bug: "let the last of two claims hold",
+    file: "storage/LeaseFile.ts",
+    from: "if (line.claim !== claim + 1) continue",
+    to: "",
+    check: "leases"
+  },
+  // places
+  {
+    bug: "make files that others can read",
+    file: "storage/Files.ts",
+    from: "const fileMode = 0o600",
+    to: "const fileMode = 0o644",
+    check: "places"
+  },
+  {
+    bug: "make directories that others can enter",
+    file: "storage/Files.ts",
+    from: "const directoryMode = 0o700",
+    to: "const directoryMode = 0o755",
+    check: "places"
+  },
+  {
+    bug: "follow links",
+    file: "storage/Files.ts",
+    from: "noFollow: isPosix",
+    to: "noFollow: false",
+    check: "places"
+  },
+  // posts and outcomes
+  {
+    bug: "take a repeated event again",
+    file: "Session.ts",
+    from: "if (machine.eventIds.has(post.eventId)) continue",
+    to: "",
+    check: "repeatedEvents"
+  },
+  {
+    bug: "take events of a removed run",
+    file: "Storage.ts",
+    from: "posted.incarnation === incarnation",
+    to: "posted.incarnation !== \"\"",
+    check: "strangeEvents"
+  },
+  {
+    bug: "release the lease after the last look at the inbox",
+    file: "Interpreter.ts",
+    from: "turn.seen !== undefined && (yield* hasNews",
+    to: "turn.seen === null && (yield* hasNews",
+    check: "lateEvents"
+  },
+  {
+    bug: "journal outcomes in another order than they are fed",
+    file: "Session.ts",
+    from: "this.batch.push(recorded)",
+    to: "this.batch.splice(this.opened ? 0 : 1, 0, recorded)",
+    check: "order"
+  }
+]
+
+const library = (source: string): Effect.Effect<checks.Library> =>
+  Effect.promise(async () => ({
+    ...await import(pathToFileURL(join(source, "index.ts")).href),
+    Observer: await import(pathToFileURL(join(source, "Observer.ts")).href)
+  }))
+
+const source = resolve("src")
+
+/** A copy of the library with the bug in it. */
+const plant = ({ bug, file, from, to }: Mutant): string => {
+  const base = temporary()
+  symlinkSync(resolve("node_modules"), join(base, "node_modules"))
+  cpSync(source, join(base, "src"), { recursive: true })
+  writeFileSync(join(base, "package.json"), `{"type":"module"}`)
+  const path = join(base, "src", file)
+  const text = readFileSync(path, "utf8")
+  if (!text.includes(from)) throw new Error(`"${bug}" does not apply: src/${file} has no ${from}`)
+  writeFileSync(path, text.replaceAll(from, () => to))
+  return join(base, "src")
+}
+
+const outcome = (check: keyof typeof checks, reprise: checks.Library) =>
+  Effect.exit(Effect.timeout(checks[check](reprise), "5 seconds"))
+
+describe("the library as it is", () => {
+  for (const check of Object.keys(checks) as ReadonlyArray<keyof typeof checks>) {
+    it.live(`passes the check "${check}"`, () =>
+      Effect.flatMap(library(source), (reprise) => checks[check](reprise)))
+  }
+
+  it("has a bug planted for every check", () => {
+    expect(new Set(mutants.map(({ check }) => check))).toEqual(new Set(Object.keys(checks)))
+  })
+})
+
+describe("a planted bug", () => {
+  for (const mutant of mutants) {
+    it.live(`is caught: ${mutant.bug}`, () =>
+      Effect.gen(function*() {
+        const exit = yield* outcome(mutant.check, yield* library(plant(mutant)))
+        if (Exit.isSuccess(exit)) throw new Error("nothing noticed it")
+        // What the check asserts, or what the library says: not a bug that breaks more than it should.
+        const seen = Cause.squash(exit.cause)
+        expect(seen).not.toBeInstanceOf(TypeError)
+        expect(seen).not.toBeInstanceOf(ReferenceError)
+      }))
+  }
+})
