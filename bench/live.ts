@@ -10,7 +10,7 @@ import { Effect, Layer, ManagedRuntime, Schema } from "effect"
 import { Activity, Workflow as Peer, WorkflowEngine } from "effect/workflow"
 import { createRequire } from "node:module"
 import { Storage, Workflow } from "../src/index.ts"
-import { apart, type Figure, interleave, median, ratio, report, show, time } from "./measure.ts"
+import { apart, coreTime, type Figure, interleave, median, ratio, report, show } from "./measure.ts"
 
 const sizes = [100, 1_000, 5_000] as const
 const names = Array.from({ length: 5_000 }, (_, i) => `step-${i}`)
@@ -18,19 +18,27 @@ const names = Array.from({ length: 5_000 }, (_, i) => `step-${i}`)
 /** Steps in one sample, so that a sample of short runs is not a sample of the timer. */
 const stepsPerSample = 10_000
 
+/** Anything less would be fast for the wrong reason. */
+const whole = (n: number, length: number, last: unknown): void => {
+  if (length !== n || last !== n - 1) throw new Error(`Kept ${length} of ${n}, ending in ${last}.`)
+}
+
 /** Samples runs of `n` steps on a fresh storage: milliseconds a step. */
 const perStep = <R>(
   layer: Layer.Layer<R>,
-  run: (n: number, serial: number) => Effect.Effect<unknown, unknown, R>
+  run: (n: number, serial: number) => Effect.Effect<ReadonlyArray<number>, unknown, R>
 ) =>
 async (n: number): Promise<number> => {
   const runs = stepsPerSample / n
   const runtime = ManagedRuntime.make(layer)
   await runtime.context()
   const all = Effect.gen(function*() {
-    for (let serial = 0; serial < runs; serial++) yield* run(n, serial)
+    for (let serial = 0; serial < runs; serial++) {
+      const kept = yield* run(n, serial)
+      whole(n, kept.length, kept.at(-1))
+    }
   })
-  const millis = await time(() => runtime.runPromise(all))
+  const millis = await coreTime(() => runtime.runPromise(all))
   await runtime.dispose()
   return millis / stepsPerSample
 }
@@ -93,9 +101,11 @@ const stepkitPerStep = async (n: number): Promise<number> => {
   let pipeline = pipelines.get(n)
   if (pipeline === undefined) pipelines.set(n, pipeline = pipelineOf(n))
   const runs = Math.max(1, 1_000 / n)
-  const millis = await time(async () => {
-    for (let serial = 0; serial < runs; serial++) await pipeline.run({})
+  let kept: Record<string, unknown> = {}
+  const millis = await coreTime(async () => {
+    for (let serial = 0; serial < runs; serial++) kept = await pipeline.run({})
   })
+  whole(n, Object.keys(kept).length, kept[names[n - 1]!])
   return millis / (n * runs)
 }
 

@@ -84,10 +84,13 @@ export const time = async (work: () => unknown): Promise<number> => {
   return performance.now() - began
 }
 
-/** Milliseconds of one core that `work` takes, with what its threads take: nobody else's load counts. */
-export const coreTime = (work: () => unknown): number => {
+/**
+ * Milliseconds of a core that `work` takes, on all threads of this process. For work that waits for
+ * nothing that is its time on an idle machine, and on a busy one nobody else's load is in it.
+ */
+export const coreTime = async (work: () => unknown): Promise<number> => {
   const before = process.cpuUsage()
-  work()
+  await work()
   const { system, user } = process.cpuUsage(before)
   return (user + system) / 1000
 }

@@ -12,17 +12,7 @@ import { join } from "node:path"
 import { type Journal, LocalStorage, type Replay, Storage, Workflow } from "../src/index.ts"
 import { NodeLocalStorage } from "../src/node.ts"
 import { directory, layerSync } from "./files.ts"
-import {
-  coreTime,
-  type Figure,
-  interleave,
-  median,
-  rate,
-  ratio,
-  report,
-  show,
-  time
-} from "./measure.ts"
+import { coreTime, type Figure, interleave, median, rate, ratio, report, show } from "./measure.ts"
 
 const entries = 10_000
 const steps = entries - 2
@@ -89,17 +79,17 @@ for (const [values, workflow] of Object.entries(workflows)) {
   const lines = text.split("\n").filter((line) => line.length > 1)
 
   const t = await interleave({
-    parse: () => time(() => lines.forEach((line) => JSON.parse(line))),
+    parse: () => coreTime(() => lines.forEach((line) => JSON.parse(line))),
     machine: () => coreTime(() => standing(workflow.replay(journal))),
-    body: () => time(async () => standing(workflow.replay(await read(runId)))),
-    resume: () => time(() => runtime.runPromise(workflow.resume(runId)))
+    body: () => coreTime(async () => standing(workflow.replay(await read(runId)))),
+    resume: () => coreTime(() => runtime.runPromise(workflow.resume(runId)))
   }, { rounds: 31, warmUp: 9 })
 
   const isMain = workflow === workflows["small values"]
   const perEntry = median(t.machine) / entries
   const against = `against ${show(median(t.parse))} for JSON.parse`
   figures.push({
-    figure: `machine, ${values}: million entries a second of one core`,
+    figure: `machine, ${values}: million entries a second`,
     value: `${rate(perEntry)}, ${(text.length / entries).toFixed(0)} bytes an entry`,
     ratio: 1e-3 / perEntry,
     ...(isMain ? { atLeast: 1 } : undefined)

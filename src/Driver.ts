@@ -142,6 +142,15 @@ export interface DriverWriter {
   ) => Effect.Effect<string, StorageError | Moved>
 }
 
+/** Posted lines, each ending in a newline. */
+export interface Posts {
+  readonly text: string
+  /** Where the next look begins. */
+  readonly cursor: string
+  /** How many lines of the inbox come before `text`. */
+  readonly before: number
+}
+
 /** What a storage implements. It sees strings; the engine never needs more than this. */
 export interface Driver {
   readonly read: (runId: string) => Effect.Effect<Stored, StorageError>
@@ -154,7 +163,7 @@ export interface Driver {
   readonly inbox: (
     runId: string,
     after: string
-  ) => Effect.Effect<{ readonly text: string; readonly cursor: string }, StorageError>
+  ) => Effect.Effect<Posts, StorageError>
   /** Takes the lease when nobody live holds it. `now` and `until` are UTC milliseconds. */
   readonly acquire: (
     runId: string,

@@ -68,6 +68,7 @@ export const drive = (
     if (begin === undefined && (yield* storage.version(runId)) === "") {
       return yield* new RunNotFound({ runId })
     }
+    let failures = 0
     for (;;) {
       const claim = yield* storage.acquire(runId)
       if (claim._tag === "Held") {
@@ -92,7 +93,13 @@ export const drive = (
         leaseToken: token
       }).pipe(
         Effect.ensuring(Effect.ignore(storage.release(runId, token))),
-        Effect.catchTag("Fenced", (fenced) => Effect.as(isLeft(storage, runId, fenced), beaten))
+        Effect.catchTags({
+          Fenced: (fenced) => Effect.as(isLeft(storage, runId, fenced), beaten),
+          StorageError: (error) =>
+            ++failures > tries
+              ? Effect.fail(error)
+              : Effect.as(isLeft(storage, runId, error), beaten)
+        })
       )
       if (turn._tag === "Beaten") continue
       if (turn.seen !== undefined && (yield* hasNews(storage, runId, turn.seen))) continue
@@ -187,20 +194,26 @@ const hasNews = (storage: Storage["Service"], runId: string, seen: Seen) =>
     ({ items }) => items.some(({ eventId }) => !seen.isKnown(eventId))
   )
 
-/** After a lost run: goes on when posts were left behind that nobody drives, else fails with `fenced`. */
-const isLeft = (storage: Storage["Service"], runId: string, fenced: Session.Fenced) =>
+/** How often a run whose storage failed is driven again for the sake of posts that were left behind. */
+const tries = 3
+
+/** After a session failed: goes on when posts were left behind that nobody drives, else fails with `error`. */
+const isLeft = <E>(storage: Storage["Service"], runId: string, error: E) =>
   Effect.gen(function*() {
     const { journal } = yield* storage.read(runId)
     const last = journal.entries.at(-1)
     if (last === undefined || Journal.isEnd(last) || (yield* storage.holder(runId)) !== undefined) {
-      return yield* fenced
+      return yield* Effect.fail(error)
     }
     const journaled = new Set(
       journal.entries.map((entry) => "eventId" in entry ? entry.eventId : undefined)
     )
     const { items } = yield* storage.inbox(runId, journal.head.incarnation, "")
-    if (items.every(({ eventId }) => journaled.has(eventId))) return yield* fenced
-  })
+    if (items.every(({ eventId }) => journaled.has(eventId))) return yield* Effect.fail(error)
+  }).pipe(
+    // A look that fails as well says no more than the failure it followed.
+    Effect.mapError(() => error)
+  )
 
 const beaten: Turn = { _tag: "Beaten" }
 

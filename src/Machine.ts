@@ -122,6 +122,7 @@ export class Machine {
   /** The entry that follows from the state alone: a wait that takes an event which came before it. */
   derive(): Resume | undefined {
     if (this.kept.length === 0 || this.outcome !== undefined) return undefined
+    if (this.diverged !== undefined || this.defect !== undefined) return undefined
     for (const p of this.pending.values()) {
       const { instruction } = p
       if (instruction.op !== "suspend") continue

@@ -54,7 +54,8 @@ export const make = (): Driver => {
         const lines = [...inboxes.get(runId)?.values() ?? []]
         return {
           text: lines.slice(Number(after)).map((line) => `${line}\n`).join(""),
-          cursor: String(lines.length)
+          cursor: String(lines.length),
+          before: Number(after)
         }
       }),
     acquire: (runId, now, until) =>

@@ -21,6 +21,7 @@ export interface Arrived {
 export interface Asked {
   readonly pending: Pending
   readonly attempt: number
+  /** Lets the attempt run. */
   readonly acknowledged: () => void
 }
 

@@ -27,7 +27,7 @@ import { type Observer, Observers, type RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
-import { isRepeatedOnce, Running } from "./Running.ts"
+import { type Asked, isRepeatedOnce, Running } from "./Running.ts"
 import type { Storage, Writer } from "./Storage.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
@@ -104,6 +104,8 @@ class Session {
   /** Steps to be started once the batch is acknowledged. */
   private starting: Array<Pending> = []
   private readonly running: Running
+  /** Repeated attempts whose intent is in the batch. */
+  private readonly recorded: Array<Asked> = []
   /** Steps an earlier session left with an intent and no outcome: never started again. */
   private readonly unknown = new Set<Pending>()
   /** Why the session cannot go on. */
@@ -147,6 +149,7 @@ class Session {
       else this.starting.push(p)
     }
     this.batch.push(start)
+    this.follow()
     if (machine.defect !== undefined) {
       this.failure = Replay.defectOf(program, runId, machine.defect.message)
     }
@@ -244,10 +247,10 @@ class Session {
       for (const { began, pending, performed } of this.running.arrived.splice(0)) {
         this.take(pending, performed, began)
       }
-      for (const { attempt, pending } of this.running.asked) {
-        if (machine.pending.get(pending.id) === pending) {
-          this.record(Record.intent(pending, attempt))
-        }
+      for (const asked of this.running.asked.splice(0)) {
+        if (machine.pending.get(asked.pending.id) !== asked.pending) continue
+        this.record(Record.intent(asked.pending, asked.attempt))
+        this.recorded.push(asked)
       }
     })
   }
@@ -303,17 +306,25 @@ class Session {
 
   /** Feeds an entry with what follows from it; false when the code does not take it. */
   private record(entry: Entry): boolean {
+    return this.feed(entry) && this.follow()
+  }
+
+  /** Feeds what follows from the state alone, also where a process died before it could. */
+  private follow(): boolean {
+    for (let next = this.o.machine.derive(); next !== undefined; next = this.o.machine.derive()) {
+      if (!this.feed(next)) return false
+    }
+    return true
+  }
+
+  private feed(entry: Entry): boolean {
     const { machine, program, runId } = this.o
-    for (let next: Entry | undefined = entry; next !== undefined; next = machine.derive()) {
-      const timestamp = this.timestamp()
-      const recorded = stamped(next, timestamp)
-      machine.feed(next, timestamp)
-      if (machine.diverged !== undefined) return false
-      this.batch.push(recorded)
-      if (machine.defect !== undefined) {
-        this.failure ??= Replay.defectOf(program, runId, machine.defect.message)
-        return true
-      }
+    const recorded = stamped(entry, this.timestamp())
+    machine.feed(entry, recorded.timestamp)
+    if (machine.diverged !== undefined) return false
+    this.batch.push(recorded)
+    if (machine.defect !== undefined) {
+      this.failure ??= Replay.defectOf(program, runId, machine.defect.message)
     }
     return true
   }
@@ -385,7 +396,7 @@ class Session {
     const { found: replayed, program, runId, stamp } = this.o
     const isFirst = !this.opened
     this.opened = true
-    for (const { acknowledged } of this.running.asked.splice(0)) acknowledged()
+    for (const { acknowledged } of this.recorded.splice(0)) acknowledged()
     if (this.observers.length === 0) return undefined
     const events = entries.map(({ json, timestamp }): RunEvent => (
       { type: "entry", runId, entry: JSON.parse(json), timestamp }

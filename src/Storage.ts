@@ -105,10 +105,10 @@ export const make = (driver: Driver): Storage["Service"] => {
     post: (runId, posted) =>
       driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
     inbox: (runId, incarnation, after) =>
-      Effect.flatMap(driver.inbox(runId, after), ({ cursor, text }) =>
+      Effect.flatMap(driver.inbox(runId, after), ({ before, cursor, text }) =>
         text === ""
           ? Effect.succeed({ items: [], cursor })
-          : Effect.map(Effect.fromResult(readInbox(runId, text)), (items) => ({
+          : Effect.map(Effect.fromResult(readInbox(runId, text, before)), (items) => ({
             items: items.filter((posted) => posted.incarnation === incarnation),
             cursor
           }))),
@@ -150,7 +150,10 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   let version = loaded.version
   const status = Status.of(runId, loaded.journal.entries)
   const row = () => ({ ...status })
+  // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
+  let isLost = false
   const append: Writer["append"] = (stamp, entries) => {
+    if (isLost) return succeedFalse
     const sealed = Journal.seal(head, stamp, entries)
     for (const { entry, timestamp } of entries) {
       Status.add(status, entry, { session: stamp.session, timestamp })
@@ -161,13 +164,11 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
       return succeedTrue
     }
     // A conflict says that the journal moved, not who moved it: an append without an answer may have.
-    const settle = Effect.flatMap(
-      read(runId),
-      ({ journal, version }) =>
-        journal.entries[sealed.head.offset - 1]?.sum === sealed.head.prev
-          ? acknowledged(version)
-          : Effect.succeed(false)
-    )
+    const settle = Effect.flatMap(read(runId), ({ journal, version }) => {
+      if (journal.entries[sealed.head.offset - 1]?.sum !== sealed.head.prev) return succeedFalse
+      isLost = journal.head.prev !== sealed.head.prev
+      return acknowledged(version)
+    })
     const attempt = Effect.suspend(() => writer.append(version, sealed.lines, row))
     const onFailure = (
       error: StorageError | Moved
@@ -188,14 +189,16 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
 }
 
 const succeedTrue = Effect.succeed(true)
+const succeedFalse = Effect.succeed(false)
 
 const readInbox = (
   runId: string,
-  text: string
+  text: string,
+  before: number
 ): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
   const items: Array<Posted> = []
   for (
-    let from = 0, to: number, line = 1;
+    let from = 0, to: number, line = before + 1;
     (to = text.indexOf("\n", from)) >= 0;
     from = to + 1, line++
   ) {

@@ -6,14 +6,16 @@
  * `TEST_AMOUNT=20` draws twenty times as many random bodies.
  */
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import * as MemoryDriver from "../src/MemoryDriver.ts"
-import { runs } from "./support/amount.ts"
+import { drawn, patience } from "./support/amount.ts"
 import { type Call, type Fate, type Plan, wellDone } from "./support/faults.ts"
 import { worldOf } from "./support/faults.ts"
 import { type Program, programs } from "./support/programs.ts"
 import { random, scenarios } from "./support/scenarios.ts"
 import { attempt, type Left, outcomes, type Scenario, story } from "./support/trial.ts"
+
+vi.setConfig({ testTimeout: patience })
 
 /** Which call, and what becomes of it. */
 interface Point {
@@ -204,14 +206,14 @@ describe("a random body", () => {
   it("without branches ends the same, with the same journal, wherever its process dies", () => {
     fc.assert(
       fc.property(sequential, where, check({ sequential: true, failing: true }, same)),
-      { numRuns: runs(100) }
+      drawn(100)
     )
   })
 
   it("whose branches do not depend on each other ends the same wherever its process dies", () => {
     fc.assert(
       fc.property(independent, where, check({ sequential: false, failing: false }, same)),
-      { numRuns: runs(50) }
+      drawn(50)
     )
   })
 
@@ -226,7 +228,7 @@ describe("a random body", () => {
   it("of any kind ends, loses nothing and repeats nothing, wherever its process dies", () => {
     fc.assert(
       fc.property(everything, where, check({ sequential: false, failing: true }, ends)),
-      { numRuns: runs(50) }
+      drawn(50)
     )
   })
 
@@ -244,7 +246,7 @@ describe("a random body", () => {
         const left = attempt(scenario, points.map(at))
         ends(scenario, left, undisturbed(scenario).left, JSON.stringify(points))
       }),
-      { numRuns: runs(200) }
+      drawn(200)
     )
   })
 
@@ -268,7 +270,7 @@ describe("a random body", () => {
         }
         same(scenario, attempt(scenario, [plan]), expected, JSON.stringify(fates))
       }),
-      { numRuns: runs(150) }
+      drawn(150)
     )
   })
 })

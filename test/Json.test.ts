@@ -7,11 +7,13 @@ import fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
 import vm from "node:vm"
 import zlib from "node:zlib"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import * as Codec from "../src/Codec.ts"
 import { crc32, crc32Hex } from "../src/internal/crc32.ts"
 import { type Copied, copy, equals } from "../src/internal/json.ts"
-import { runs } from "./support/amount.ts"
+import { drawn, patience } from "./support/amount.ts"
+
+vi.setConfig({ testTimeout: patience })
 
 const depth = 200
 
@@ -133,7 +135,7 @@ describe("a copy", () => {
         // Also in the order of keys.
         expect(JSON.stringify(copied)).toBe(JSON.stringify(read))
       }),
-      { numRuns: runs(3_000) }
+      drawn(3_000)
     )
   })
 
@@ -143,7 +145,7 @@ describe("a copy", () => {
         const { value: copied } = accepted(value)
         expect(JSON.stringify(accepted(copied).value)).toBe(JSON.stringify(copied))
       }),
-      { numRuns: runs(500) }
+      drawn(500)
     )
   })
 
@@ -379,7 +381,7 @@ describe("refused", () => {
         )
         expect(refused(whole)).toStrictEqual({ path, saw })
       }),
-      { numRuns: runs(1_000) }
+      drawn(1_000)
     )
   })
 })
@@ -391,7 +393,7 @@ describe("weight", () => {
   }
 
   it("is at least an eighth of the bytes of the JSON", () => {
-    fc.assert(fc.property(plain, holds), { numRuns: runs(3_000) })
+    fc.assert(fc.property(plain, holds), drawn(3_000))
   })
 
   it("is so for long lists of the longest numbers", () => {
@@ -450,7 +452,7 @@ describe("equals", () => {
         expect(equals(json, shuffled(json))).toBe(true)
         expect(equals(shuffled(json), json)).toBe(true)
       }),
-      { numRuns: runs(500) }
+      drawn(500)
     )
   })
 
@@ -491,7 +493,7 @@ describe("equals", () => {
         const [x, y] = [accepted(a).value, accepted(b).value]
         expect(equals(x, y)).toBe(canonical(tagged(x)) === canonical(tagged(y)))
       }),
-      { numRuns: runs(3_000) }
+      drawn(3_000)
     )
   })
 
@@ -518,7 +520,7 @@ describe("the checksum", () => {
       fc.property(anyText, (whole) => {
         expect(crc32(whole)).toBe(zlib.crc32(Buffer.from(whole)))
       }),
-      { numRuns: runs(3_000) }
+      drawn(3_000)
     )
   })
 
@@ -533,7 +535,7 @@ describe("the checksum", () => {
           zlib.crc32(Buffer.from(part)).toString(16).padStart(8, "0")
         )
       }),
-      { numRuns: runs(3_000) }
+      drawn(3_000)
     )
   })
 

@@ -6,8 +6,8 @@
  * `TEST_AMOUNT=100` draws a hundred times as many.
  */
 import fc from "fast-check"
-import { describe, expect, it } from "vitest"
-import { runs } from "./support/amount.ts"
+import { describe, expect, it, vi } from "vitest"
+import { drawn, patience } from "./support/amount.ts"
 import { at } from "./support/hand.ts"
 import {
   begin,
@@ -21,6 +21,8 @@ import {
   snapshot
 } from "./support/owner.ts"
 import { type Program, programs } from "./support/programs.ts"
+
+vi.setConfig({ testTimeout: patience })
 
 const everything = programs({
   fans: ["all", "race", "any", "each"],
@@ -38,7 +40,7 @@ describe("a random body", () => {
       fc.property(everything, choices, (program, choices) => {
         checkReplays(program, play(program, choices))
       }),
-      { numRuns: runs(2_500) }
+      drawn(2_500)
     )
   })
 
@@ -47,7 +49,7 @@ describe("a random body", () => {
       fc.property(sequential, choices, (program, choices) => {
         checkReplays(program, play(program, choices))
       }),
-      { numRuns: runs(1_000) }
+      drawn(1_000)
     )
   })
 
@@ -62,7 +64,7 @@ describe("a random body", () => {
         }
         expect(snapshot(life)).toBe(states.at(-1))
       }),
-      { numRuns: runs(200) }
+      drawn(200)
     )
   })
 
@@ -85,7 +87,7 @@ describe("a random body", () => {
         expect(machine.pending.size).toBe(0)
         expect(machine.cancelled).toBeDefined()
       }),
-      { numRuns: runs(300) }
+      drawn(300)
     )
   })
 })
@@ -174,7 +176,7 @@ describe("every order of completion", () => {
       fc.property(everything, (program) => {
         for (const journal of orders(program, 12)) checkReplays(program, watched(program, journal))
       }),
-      { numRuns: runs(60) }
+      drawn(60)
     )
   })
 
@@ -195,7 +197,7 @@ describe("every order of completion", () => {
         })
         expect(other).toEqual(first)
       }),
-      { numRuns: runs(400) }
+      drawn(400)
     )
   })
 })

@@ -8,10 +8,10 @@
 import { Effect, Exit, Schema } from "effect"
 import fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import type { Recorded } from "../src/Entry.ts"
 import * as Workflow from "../src/Workflow.ts"
-import { runs } from "./support/amount.ts"
+import { drawn, patience } from "./support/amount.ts"
 import { failureOf } from "./support/faults.ts"
 import {
   type Actor,
@@ -23,6 +23,8 @@ import {
   type Step,
   type Story
 } from "./support/interleavings.ts"
+
+vi.setConfig({ testTimeout: patience })
 
 // ---------------------------------------------------------------------------------------------------
 // the workflow and its callers
@@ -356,7 +358,7 @@ describe("in random orders", () => {
       fc.property(order, (order) => {
         playOnce(story, (_, n) => order[n] ?? 0, judge(story))
       }),
-      { numRuns: runs(500) }
+      drawn(500)
     )
   })
 })

@@ -38,7 +38,9 @@ export const toStorageError =
     if (error._tag === "StorageError") return error
     const reason = reasons[code(error)]
       ?? (error.reason._tag === "PermissionDenied" ? "Denied" : "Unknown")
-    return new StorageError({ reason, doing, cause: error })
+    // What the system said has its code and its call; what is around it only has a descriptor.
+    const cause = "cause" in error.reason ? error.reason.cause ?? error : error
+    return new StorageError({ reason, doing, cause })
   }
 
 const isNotFound = (error: PlatformError) => error.reason._tag === "NotFound"
@@ -73,7 +75,8 @@ export interface Files {
   /** The bytes from `from` on (from 0 when the file is shorter), and the file they are of; undefined when there is no such file. */
   readonly read: (
     name: string,
-    from?: number
+    from?: number,
+    atMost?: number
   ) => Effect.Effect<
     { readonly bytes: Uint8Array; readonly from: number; readonly file: string } | undefined,
     PlatformError
@@ -119,9 +122,12 @@ export const make = (
         )
         : Effect.void
 
+    /** The directory and its missing parents; each name is durable when its own directory is synced. */
     const create: Effect.Effect<void, PlatformError | StorageError> = Effect.gen(function*() {
+      const made: Array<string> = []
+      for (let at = root; !(yield* fs.exists(at)); at = paths.dirname(at)) made.push(at)
       yield* fs.makeDirectory(root, { recursive: true, mode: directoryMode })
-      yield* sync(paths.dirname(root))
+      for (const at of made) yield* sync(paths.dirname(at))
     })
 
     const orMissing = <A>(
@@ -144,11 +150,12 @@ export const make = (
         )
       ),
       syncDirectory: sync(root),
-      read: (name, from = 0) =>
+      read: (name, from = 0, atMost = Infinity) =>
         orMissing(Effect.scoped(Effect.gen(function*() {
           const file = yield* fs.open(path(name), { flag: "r", noFollow: isPosix })
-          const { file: id, size } = identity(yield* file.stat)
-          const start = from > size ? 0 : from
+          const { file: id, size: all } = identity(yield* file.stat)
+          const start = from > all ? 0 : from
+          const size = Math.min(all, start + atMost)
           const chunks: Array<Uint8Array> = []
           // The file may grow meanwhile: what is read is a prefix of it in any case.
           for (let at = start; at < size;) {

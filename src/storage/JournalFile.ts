@@ -25,6 +25,9 @@ import {
 /** How often lines that a short write lost are written anew before the disk counts as full. */
 const tries = 3
 
+/** How many bytes are read to find a journal's first entry, before all of them are. */
+const firstLines = 65_536
+
 /** A file's state as a driver's version. */
 export const version = ({ file, size }: Identity): string => `${file}:${size}`
 
@@ -45,6 +48,8 @@ export const writer = (
     const doing = `append to run "${runId}"`
     const moved = Effect.fail(new Moved({ runId }))
     let open: Open | undefined
+    // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
+    let isLost = false
 
     const create = Effect.gen(function*() {
       yield* files.prepare
@@ -54,21 +59,37 @@ export const writer = (
     })
 
     /** Opens the file that `at` is a state of; `Moved` when the path names another one. */
-    const opened = (at: string) =>
+    const opened = (at: string, incarnation: string) =>
       Effect.gen(function*() {
-        if (open !== undefined) return open
-        if (
-          at !== "" && !at.startsWith(`${(yield* files.identify(name))?.file}:`)
-        ) return yield* moved
-        const { appender, identity } = at === "" ? yield* create : yield* existing
-        if (at !== "" && !at.startsWith(`${identity.file}:`)) return yield* moved
-        return open = { appender, file: identity.file }
+        if (at === "") {
+          const { appender, identity } = yield* create
+          return open = { appender, file: identity.file }
+        }
+        if (!at.startsWith(`${(yield* files.identify(name))?.file}:`)) return yield* moved
+        const appender = yield* files.open(name, false)
+        const { file } = yield* appender.identity
+        if (!at.startsWith(`${file}:`)) return yield* moved
+        // A file that is made again may get the number of the one that was removed.
+        if (!(yield* isOf(incarnation))) return yield* moved
+        // Whoever made the file may have died before its name was durable.
+        yield* files.syncDirectory
+        return open = { appender, file }
       }).pipe(Scope.provide(scope))
 
-    const existing = Effect.gen(function*() {
-      const appender = yield* files.open(name, false)
-      return { appender, identity: yield* appender.identity }
-    })
+    /** Whether the file's first entry is of this incarnation, or it has no entry yet. */
+    const isOf = (incarnation: string) =>
+      Effect.gen(function*() {
+        const beginning = yield* files.read(name, 0, firstLines)
+        const text = beginning === undefined ? "" : decode(beginning.bytes)
+        const whole = text.slice(0, text.lastIndexOf("\n") + 1)
+        const first = Result.getOrUndefined(Journal.read(runId, whole))?.entries[0]
+        if (first !== undefined) return first.incarnation === incarnation
+        const all = yield* files.read(name)
+        const journal = Journal.read(runId, all === undefined ? "" : decode(all.bytes))
+        if (Result.isFailure(journal)) return false
+        const { entries } = journal.success
+        return entries.length === 0 || entries[0]!.incarnation === incarnation
+      })
 
     const write = (
       at: string,
@@ -76,7 +97,10 @@ export const writer = (
       left: number
     ): Effect.Effect<string, PlatformError | StorageError | Moved> =>
       open === undefined
-        ? Effect.flatMap(opened(at), (file) => writeTo(file, at, lines, left))
+        ? Effect.flatMap(
+          opened(at, envelopeOf(lines[0]!).incarnation),
+          (file) => writeTo(file, at, lines, left)
+        )
         : writeTo(open, at, lines, left)
 
     const writeTo = (
@@ -118,9 +142,12 @@ export const writer = (
         if (Result.isFailure(journal)) return yield* moved
         const { entries, head } = journal.success
         const now = version({ file, size: found.bytes.length })
-        const accepted = new Set(entries.slice(-lines.length * 2).map((entry) => entry.sum))
+        const accepted = new Set(entries.map((entry) => entry.sum))
         const missing = lines.filter((line) => !accepted.has(envelopeOf(line).sum))
-        if (missing.length === 0) return now
+        if (missing.length === 0) {
+          isLost = envelopeOf(lines.at(-1)!).sum !== head.prev
+          return now
+        }
         if (envelopeOf(missing[0]!).prev !== head.prev) return yield* moved
         if (left === 0) {
           return yield* new StorageError({
@@ -134,7 +161,7 @@ export const writer = (
 
     return {
       append: (at, lines) =>
-        Effect.mapError(write(at, lines, tries), (error): StorageError | Moved => {
+        isLost ? moved : Effect.mapError(write(at, lines, tries), (error): StorageError | Moved => {
           if (error._tag === "Moved") return error
           const isTaken = error._tag === "PlatformError" && at === ""
             && error.reason._tag === "AlreadyExists"

@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { PlatformError } from "effect/PlatformError"
+import * as Predicate from "effect/Predicate"
 import type { Claim, Holder } from "../Driver.ts"
 import { randomText } from "../RunId.ts"
 import { decode, encode, type Files } from "./Files.ts"
@@ -33,11 +34,24 @@ interface State {
 /** Above this size a released lease is removed instead of written to. */
 const longest = 4096
 
-const parse = (line: string): Line | undefined => {
+const isOwner = (u: unknown): u is ProcessName =>
+  Predicate.isObject(u) && Predicate.isString(u.host) && Predicate.isString(u.boot)
+  && Predicate.isNumber(u.pid) && Predicate.isString(u.started)
+
+/** A lease is advice: a line that is cut short or was written by somebody else is passed over. */
+const parse = (text: string): Line | undefined => {
   try {
-    return JSON.parse(line) as Line
+    const u: unknown = JSON.parse(text)
+    if (!Predicate.isObject(u)) return undefined
+    const { by, claim, release, renew, token, until } = u as Record<string, unknown>
+    if (Predicate.isString(release)) return { release }
+    if (!Predicate.isNumber(until)) return undefined
+    if (Predicate.isString(renew)) return { renew, until }
+    return Predicate.isNumber(claim) && Predicate.isString(token) && isOwner(by)
+      ? { claim, token, by, until }
+      : undefined
   } catch {
-    return undefined // cut short by a crash
+    return undefined
   }
 }
 

@@ -158,19 +158,19 @@ export const driver = (
             }
             changed(runId, "inbox")
           }).pipe(Effect.uninterruptible)),
+      // A cursor is a number of bytes, and of the lines in them.
       inbox: (runId, after) =>
-        at(runId, "inbox", "read the inbox", (name) =>
-          Effect.map(files.read(name, Number(after)), (found) => {
-            if (found === undefined) {
-              return { text: "", cursor: after }
-            }
-            const text = Files.decode(found.bytes)
+        at(runId, "inbox", "read the inbox", (name) => {
+          const [bytes = 0, lines = 0] = after.split(":").map(Number)
+          return Effect.map(files.read(name, bytes), (found) => {
+            if (found === undefined) return { text: "", cursor: after, before: lines }
             const end = found.bytes.lastIndexOf(10) + 1
-            return {
-              text: text.slice(0, text.lastIndexOf("\n") + 1),
-              cursor: String(found.from + end)
-            }
-          })),
+            const text = Files.decode(found.bytes.subarray(0, end))
+            const before = found.from === bytes ? lines : 0
+            const cursor = `${found.from + end}:${before + text.split("\n").length - 1}`
+            return { text, cursor, before }
+          })
+        }),
       acquire: (runId, now, until) =>
         at(runId, "lease", "take the lease", (name) =>
           Effect.andThen(files.prepare, lease.acquire(name, now, until))),
@@ -189,8 +189,7 @@ export const driver = (
             )
           ),
           Effect.flatMap((names) =>
-            Effect.forEach(names, (file) =>
-              listed(file.slice(0, -6), now))
+            Effect.forEach(names, (file) => listed(file.slice(0, -6), now))
           ),
           Effect.flatMap((runs) => pageOf(query, runs))
         ),

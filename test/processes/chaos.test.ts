@@ -6,6 +6,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -76,12 +77,9 @@ const chaos = async (base: string, look: () => void) => {
   } finally {
     for (const one of contenders) one.kill("SIGKILL")
   }
-  await Promise.all(
-    contenders.map((one) =>
-      one.exitCode !== null || one.signalCode !== null
-      || new Promise((resolve) => one.once("exit", resolve))
-    )
-  )
+  for (const one of contenders) {
+    if (one.exitCode === null && one.signalCode === null) await once(one, "exit")
+  }
   return done
 }
 

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Scope } from "effect"
-import { appendFileSync, readFileSync, rmSync } from "node:fs"
+import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Journal, LocalStorage, Storage } from "reprise"
 import { type Disk, failing, makeDisk, passing } from "./support/disk.ts"
@@ -470,5 +470,24 @@ describe("the power", () => {
       expect(yield* next.append(opens())).toBe(true)
       disk.cutPower(directory)
       nothingLost(join(directory, "r.jsonl"), next)
+    }))
+
+  it.live("may go after a post whose predecessor died before it synced the directory", () =>
+    Effect.gen(function*() {
+      const directory = temporary()
+      const disk = makeDisk()
+      const { storage } = yield* open(directory, disk)
+      const post = (eventId: string) =>
+        storage.post("r", { type: "cancel", eventId, incarnation: "i", timestamp })
+      disk.hook = failing(
+        "EIO",
+        (operation) => operation.kind === "open" && operation.path === directory
+      )
+      yield* Effect.flip(post("e1"))
+      disk.hook = passing
+      yield* post("e2")
+      disk.cutPower(directory)
+      const path = join(directory, "r.inbox")
+      expect(existsSync(path) && readFileSync(path, "utf8").includes(`"e2"`)).toBe(true)
     }))
 })

@@ -132,7 +132,7 @@ const history = async (seed: number, weather: Weather) => {
           Effect.sync(() => {
             world.end(process)
             if (exit._tag === "Failure" && !isFull(exit.cause)) {
-              fail(`${process.name} fails: ${exit.cause}`)
+              fail(`${process.name} fails: ${String(exit.cause)}`)
             }
           })
         )

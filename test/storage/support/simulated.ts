@@ -107,7 +107,8 @@ export class World {
 
   /** Everything stops, and what was not synced is gone as far as chance takes it. */
   cutPower(): void {
-    for (const process of [...this.processes]) this.end(process)
+    const { processes } = this
+    for (const process of processes) this.end(process)
     this.names = new Map(this.durable)
     for (const [path, inode] of this.names) {
       const kept = inode.synced + this.chance.below(inode.bytes.length - inode.synced + 1)
