@@ -20,7 +20,9 @@ const stepsPerSample = 10_000
 
 /** Anything less would be fast for the wrong reason. */
 const whole = (n: number, length: number, last: unknown): void => {
-  if (length !== n || last !== n - 1) throw new Error(`Kept ${length} of ${n}, ending in ${last}.`)
+  if (length !== n || last !== n - 1) {
+    throw new Error(`Kept ${length} of ${n}, ending in ${String(last)}.`)
+  }
 }
 
 /** Samples runs of `n` steps on a fresh storage: milliseconds a step. */

@@ -6,10 +6,11 @@
  * that a replay has to reach again.
  */
 import { NodePath } from "@effect/platform-node"
-import { Effect, Layer, ManagedRuntime, Schema } from "effect"
+import { Context, Effect, Layer, ManagedRuntime, Schema } from "effect"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { type Journal, LocalStorage, type Replay, Storage, Workflow } from "../src/index.ts"
+import * as Codec from "../src/Codec.ts"
+import { Instruction, type Journal, LocalStorage, Replay, Storage, Workflow } from "../src/index.ts"
 import { NodeLocalStorage } from "../src/node.ts"
 import { directory, layerSync } from "./files.ts"
 import { coreTime, type Figure, interleave, median, rate, ratio, report, show } from "./measure.ts"
@@ -24,30 +25,30 @@ const verdict = (i: number) => ({ category: i % 2 === 0 ? "bug" : "question", se
 const letter = (i: number) => ({ ...verdict(i), text: `Dear customer ${i}, `.repeat(50) })
 
 /** What a step leaves in the journal differs; all bodies end waiting for the same event. */
-const workflows = {
-  "small values": Workflow.make("small", { events }, function*(ctx) {
-    for (let i = 0; i < steps; i++) yield* ctx.step("classify", () => verdict(i))
-    yield* ctx.suspend("go")
-  }),
-  "values of 1 kB": Workflow.make("large", { events }, function*(ctx) {
-    for (let i = 0; i < steps; i++) yield* ctx.step("draft", () => letter(i))
-    yield* ctx.suspend("go")
-  }),
-  "values with a schema": Workflow.make("schema", { events }, function*(ctx) {
+const bodies = {
+  "small values": function*() {
+    for (let i = 0; i < steps; i++) yield* Instruction.step("classify", () => verdict(i))
+    yield* Instruction.suspend("go")
+  },
+  "values of 1 kB": function*() {
+    for (let i = 0; i < steps; i++) yield* Instruction.step("draft", () => letter(i))
+    yield* Instruction.suspend("go")
+  },
+  "values with a schema": function*() {
     for (let i = 0; i < steps; i++) {
-      yield* ctx.step("classify", () => verdict(i), { schema: Verdict })
+      yield* Instruction.step("classify", () => verdict(i), { schema: Verdict })
     }
-    yield* ctx.suspend("go")
-  }),
-  [`${branches} branches`]: Workflow.make("branches", { events }, function*(ctx) {
-    yield* ctx.forEach(Array.from({ length: branches }, (_, key) => key), function*(key) {
+    yield* Instruction.suspend("go")
+  },
+  [`${branches} branches`]: function*() {
+    yield* Instruction.forEach(Array.from({ length: branches }, (_, key) => key), function*(key) {
       const share = Math.floor(steps / branches) + (key < steps % branches ? 1 : 0)
       for (let i = 0; i < share; i++) {
-        yield* ctx.step("classify", () => Effect.as(Effect.yieldNow, verdict(i)))
+        yield* Instruction.step("classify", () => Effect.as(Effect.yieldNow, verdict(i)))
       }
     })
-    yield* ctx.suspend("go")
-  })
+    yield* Instruction.suspend("go")
+  }
 }
 
 const at = directory()
@@ -62,30 +63,43 @@ const read = (runId: string): Promise<Journal.Journal> =>
       Effect.map(storage.read(runId), (loaded) => loaded.journal))
   )
 
-/** Anything else would be fast for the wrong reason. */
-const standing = (replayed: Replay.Replayed): void => {
-  if (replayed._tag !== "Blocked" || replayed.waits[0]?.event !== "go") {
-    throw new Error(`The replay came to ${replayed._tag}.`)
-  }
-}
-
 const figures: Array<Figure> = []
-for (const [values, workflow] of Object.entries(workflows)) {
-  const runId = workflow.name
+for (const [values, body] of Object.entries(bodies)) {
+  const runId = `run-${figures.length}`
+  const workflow = Workflow.make("bench", { events }, body)
+  const program: Replay.Program = {
+    name: "bench",
+    version: undefined,
+    input: Codec.strict,
+    output: Codec.strict,
+    error: undefined,
+    events: { go: Codec.fromSchema(events.go) },
+    body
+  }
   await Effect.runPromise(workflow.start(undefined, { runId }).pipe(Effect.provide(unsynced)))
   const journal = await read(runId)
   if (journal.entries.length !== entries) throw new Error(`${journal.entries.length} entries`)
   const text = await readFile(join(at, `${runId}.jsonl`), "utf8")
   const lines = text.split("\n").filter((line) => line.length > 1)
 
+  /** What the engine does with what it read. */
+  const replay = (journal: Journal.Journal): void => {
+    const options = { runId, live: false, services: Context.empty() }
+    const machine = Replay.machine(program, undefined, journal.entries[0]!, options)
+    Replay.feed(machine, journal.entries)
+    // Anything else would be fast for the wrong reason.
+    if (machine.waits()[0]?.event !== "go") throw new Error("The body does not stand at its wait.")
+  }
+
   const t = await interleave({
     parse: () => coreTime(() => lines.forEach((line) => JSON.parse(line))),
-    machine: () => coreTime(() => standing(workflow.replay(journal))),
-    body: () => coreTime(async () => standing(workflow.replay(await read(runId)))),
-    resume: () => coreTime(() => runtime.runPromise(workflow.resume(runId)))
+    machine: () => coreTime(() => replay(journal)),
+    body: () => coreTime(async () => replay(await read(runId))),
+    resume: () => coreTime(() => runtime.runPromise(workflow.resume(runId))),
+    call: () => coreTime(() => workflow.replay(journal))
   }, { rounds: 31, warmUp: 9 })
 
-  const isMain = workflow === workflows["small values"]
+  const isMain = values === "small values"
   const perEntry = median(t.machine) / entries
   const against = `against ${show(median(t.parse))} for JSON.parse`
   figures.push({
@@ -102,6 +116,10 @@ for (const [values, workflow] of Object.entries(workflows)) {
     figure: `resume(runId), ${values}: times JSON.parse`,
     value: `${show(median(t.resume))} ${against}`,
     ratio: ratio(t.resume, t.parse)
+  }, {
+    figure: `workflow.replay(journal), ${values}: times JSON.parse`,
+    value: `${show(median(t.call))} ${against}`,
+    ratio: ratio(t.call, t.parse)
   })
 }
 await runtime.dispose()

@@ -167,7 +167,7 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
     const settle = Effect.flatMap(read(runId), ({ journal, version }) => {
       if (journal.entries[sealed.head.offset - 1]?.sum !== sealed.head.prev) return succeedFalse
       isLost = journal.head.prev !== sealed.head.prev
-      return acknowledged(version)
+      return acknowledged(isLost ? "" : version)
     })
     const attempt = Effect.suspend(() => writer.append(version, sealed.lines, row))
     const onFailure = (

@@ -53,7 +53,7 @@ const deaths = (calls: ReadonlyArray<Call>): ReadonlyArray<Point> =>
   ])
 
 /** What must hold whatever happened. */
-const isSound = ({ journal, lost, rejected, replayed, reran }: Left) => {
+const isSound = ({ early, journal, lost, rejected, replayed, reran }: Left) => {
   const ids = journal.flatMap((entry) => entry.type === "step" ? [entry.stepId] : [])
   const events = journal.flatMap((entry) =>
     entry.type === "event" || entry.type === "cancel"
@@ -64,12 +64,13 @@ const isSound = ({ journal, lost, rejected, replayed, reran }: Left) => {
   return {
     lost,
     reran,
+    early,
     rejected,
     replays: replayed !== "Diverged" && replayed !== "Broke",
     twice: [...ids, ...events].filter((id, n, all) => all.indexOf(id) !== n)
   }
 }
-const sound = { lost: [], reran: [], rejected: 0, replays: true, twice: [] }
+const sound = { lost: [], reran: [], early: [], rejected: 0, replays: true, twice: [] }
 
 /** All that must not depend on where a process died. */
 const comparable = (left: Left, scenario: Scenario) => ({

@@ -25,6 +25,9 @@ import {
 /** How often lines that a short write lost are written anew before the disk counts as full. */
 const tries = 3
 
+/** The version of a writer behind whose lines a newer session stands: no state of the file equals it. */
+const passedBy = "passed by"
+
 /** How many bytes are read to find a journal's first entry, before all of them are. */
 const firstLines = 65_536
 
@@ -146,7 +149,7 @@ export const writer = (
         const missing = lines.filter((line) => !accepted.has(envelopeOf(line).sum))
         if (missing.length === 0) {
           isLost = envelopeOf(lines.at(-1)!).sum !== head.prev
-          return now
+          return isLost ? passedBy : now
         }
         if (envelopeOf(missing[0]!).prev !== head.prev) return yield* moved
         if (left === 0) {

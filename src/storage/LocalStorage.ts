@@ -144,7 +144,6 @@ export const driver = (
         at(runId, "inbox", "post to the inbox", (name) =>
           Effect.gen(function*() {
             yield* files.prepare
-            const isNew = (yield* files.identify(name)) === undefined
             const bytes = Files.encode(Journal.write([line]))
             yield* Effect.scoped(Effect.gen(function*() {
               const file = yield* files.open(name, false)
@@ -153,9 +152,8 @@ export const driver = (
               }
               yield* file.sync
             }))
-            if (isNew) {
-              yield* files.syncDirectory
-            }
+            // Whoever made the file may have died before its name was durable.
+            yield* files.syncDirectory
             changed(runId, "inbox")
           }).pipe(Effect.uninterruptible)),
       // A cursor is a number of bytes, and of the lines in them.

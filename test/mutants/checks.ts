@@ -229,6 +229,30 @@ export const twoOwners: Check = (reprise) =>
     assert.deepEqual(left, ["start", "start", "mine"])
   }))
 
+/** An owner that was paused after its write does not take a newer session's end for its own. */
+export const overtaken: Check = (reprise) =>
+  Effect.scoped(Effect.gen(function*() {
+    const { Storage } = reprise
+    const directory = temporary()
+    const disk = makeDisk()
+    const other = Storage.make(yield* driverOn(reprise, directory))
+    const slow = Storage.make(yield* driverOn(reprise, directory, disk))
+    const writer = yield* slow.writer(yield* slow.read("r"))
+    assert.equal(yield* writer.append(stamp(1, "a"), stamped(reprise, start)), true)
+    const overtake = Effect.scoped(Effect.gen(function*() {
+      const quick = yield* other.writer(yield* other.read("r"))
+      assert.equal(yield* quick.append(stamp(2, "b"), stamped(reprise, again)), true)
+    }))
+    let done = false
+    disk.hook = (operation, proceed) => {
+      if (operation.kind !== "write" || done) return proceed()
+      done = true
+      return Effect.tap(proceed(), () => Effect.orDie(overtake))
+    }
+    assert.equal(yield* writer.append(stamp(1, "a"), stamped(reprise, step("in time"))), true)
+    assert.equal(yield* writer.append(stamp(1, "a"), stamped(reprise, step("late"))), false)
+  }))
+
 /** An append to a file that its path no longer names is not acknowledged. */
 export const otherFile: Check = (reprise) =>
   Effect.scoped(Effect.gen(function*() {

@@ -41,8 +41,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     bug: "skip the sync of the directory that holds the new directory",
     file: "storage/Files.ts",
-    from: "yield* sync(paths.dirname(root))",
-    to: "",
+    from: "yield* sync(paths.dirname(at))",
+    to: "yield* Effect.void",
     check: "power"
   },
   {
@@ -73,6 +73,13 @@ const mutants: ReadonlyArray<Mutant> = [
     from: "taken === bytes.length && now.size === expected",
     to: "now !== null",
     check: "twoOwners"
+  },
+  {
+    bug: "take the end of a newer session for one's own",
+    file: "storage/JournalFile.ts",
+    from: "isLost = envelopeOf",
+    to: "isLost = false && envelopeOf",
+    check: "overtaken"
   },
   {
     bug: "acknowledge what a short write did not take",

@@ -32,6 +32,7 @@ const step = (name: string, result: string = name): Entry => ({
 /** One session of one process, with what it was told is safe. */
 interface Owner {
   readonly append: (...entries: ReadonlyArray<Entry>) => Effect.Effect<boolean, unknown>
+  readonly hasMoved: Effect.Effect<boolean, unknown>
   /** The sums of acknowledged entries, by offset. */
   readonly acknowledged: Map<number, string>
 }
@@ -47,6 +48,7 @@ const owner = (
     const acknowledged = new Map<number, string>()
     return {
       acknowledged,
+      hasMoved: writer.hasMoved,
       append: (...entries) =>
         Effect.tap(
           writer.append(stamp, entries.map((entry) => Journal.stamped(entry, timestamp))),
@@ -151,6 +153,8 @@ describe("two owners of one run", () => {
         // The write was in time, so it counts for both.
         expect(yield* slow.append(step("two"))).toBe(true)
         disk.hook = passing
+        // An owner that only waits learns it from this.
+        expect(yield* slow.hasMoved).toBe(true)
         expect(yield* slow.append(step("zombie"))).toBe(false)
         expect(yield* slow.append(step("zombie again"))).toBe(false)
         expect(yield* quick!.append(step("last"))).toBe(true)
@@ -393,6 +397,38 @@ describe("a run that is removed", () => {
       expect(yield* live.append(again, step("one"))).toBe(true)
       expect(names(join(directory, "r.jsonl"))).toEqual(["start", "start", "one"])
       nothingLost(join(directory, "r.jsonl"), zombie, live)
+    }))
+
+  it.live("and is about to be made again is not begun by an owner of the old one", () =>
+    Effect.gen(function*() {
+      const directory = temporary()
+      const disk = makeDisk()
+      const { storage } = yield* open(directory)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const one = yield* owner(storage, yield* storage.read("r"), "a", "old")
+        expect(yield* one.append(opens(), step("one"))).toBe(true)
+      }))
+      const zombie = yield* owner(storage, yield* storage.read("r"), "z")
+      yield* storage.remove("r")
+
+      // The new file is there and empty when the zombie comes.
+      const creating = yield* open(directory, disk)
+      const live = yield* owner(creating.storage, yield* storage.read("r"), "b", "new")
+      let late: boolean | undefined
+      disk.hook = (operation, proceed) =>
+        operation.kind === "write" && late === undefined
+          ? Effect.andThen(
+            Effect.map(Effect.orDie(zombie.append(again)), (accepted) => {
+              late = accepted
+            }),
+            proceed()
+          )
+          : proceed()
+      expect(yield* live.append(opens())).toBe(true)
+      expect(late).toBe(false)
+      expect(yield* live.append(step("two"))).toBe(true)
+      expect(names(join(directory, "r.jsonl"))).toEqual(["start", "two"])
+      nothingLost(join(directory, "r.jsonl"), live)
     }))
 
   it.live("while an owner writes is noticed by the look behind the write", () =>

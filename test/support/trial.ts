@@ -2,7 +2,7 @@
  * One run of a workflow through the public API by a client that never gives up: it repeats a call whose
  * process died or whose storage failed, in a new process where needed, and writes down which steps ran.
  */
-import { Context, type Effect } from "effect"
+import { Context, Effect } from "effect"
 import type { Recorded } from "../../src/Entry.ts"
 import type { StepInfo } from "../../src/Instruction.ts"
 import * as Journal from "../../src/Journal.ts"
@@ -51,6 +51,8 @@ export interface Left {
   readonly lost: ReadonlyArray<string>
   /** Steps that ran although their outcome had been acknowledged. */
   readonly reran: ReadonlyArray<string>
+  /** Steps of a sequential body that ran before the outcome of the step before was durable. */
+  readonly early: ReadonlyArray<string>
   /** How often each step ran. */
   readonly ran: Readonly<Record<string, number>>
   readonly processes: number
@@ -72,6 +74,7 @@ export const attempt = (
   const simulation = new Simulation()
   const ran: Record<string, number> = {}
   const reran: Array<string> = []
+  const early: Array<string> = []
   let processes = 0
   let current: Process
   const next = () => {
@@ -80,6 +83,11 @@ export const attempt = (
   next()
   const workflow = scenario.make(({ stepId }) => {
     if (!current.isAlive()) throw new Died()
+    if (scenario.sequential) {
+      const durable = Effect.runSync(world.under.read(runId)).text.split("\n")
+      const before = Object.keys(ran).filter((id) => id !== stepId)
+      if (!before.every((id) => durable.some(isStepOf(id)))) early.push(stepId)
+    }
     ran[stepId] = (ran[stepId] ?? 0) + 1
     if (world.acknowledged(runId).some(isStepOf(stepId))) reran.push(stepId)
   })
@@ -116,6 +124,7 @@ export const attempt = (
     rejected: read.success.rejected,
     lost: world.acknowledged(runId).filter((line) => !lines.has(line)),
     reran,
+    early,
     ran,
     processes,
     replayed: workflow.replay(read.success)._tag
