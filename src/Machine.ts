@@ -23,6 +23,7 @@ import {
   failed,
   type Kept,
   type Logged,
+  nameOf,
   Node,
   type OpenFan,
   type Options,
@@ -288,17 +289,7 @@ export class Machine {
   }
 
   private wrongYield(value: unknown): void {
-    const what = typeof value === "object" && value !== null
-      ? "then" in value
-        ? "a Promise"
-        : "~effect/Effect" in value
-        ? "an Effect"
-        : `an object (${Object.keys(value).slice(0, 3).join(", ")})`
-      : typeof value === "function"
-      ? "a function"
-      : value === null || value === undefined
-      ? String(value)
-      : `${typeof value} ${String(value)}`
+    const what = nameOf(value)
     const after = this.lastId === "" ? "before its first step" : `after "${this.lastId}"`
     this.defect = {
       message:

@@ -50,7 +50,7 @@ class Info implements StepInfo {
 }
 
 /** A test of something that may throw when it is looked at; then it is none of what is tested for. */
-const safely = <A>(test: (u: unknown) => u is A & unknown) => (u: unknown): u is A & unknown => {
+const safely = <A>(test: (u: unknown) => u is A) => (u: unknown): u is A => {
   try {
     return test(u)
   } catch {

@@ -92,6 +92,6 @@ describe("examples", () => {
       ["--conditions=reprise-source", `${i}.ts`],
       generated
     )
-    expect(code, text).toBe(0)
+    expect({ code, text }).toMatchObject({ code: 0 })
   })
 })

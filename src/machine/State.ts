@@ -139,3 +139,21 @@ export const start = (branch: Instruction.Branch): Iterator<unknown, unknown, un
 export const throwing = function*(error: unknown): Generator<never, never, unknown> {
   throw error
 }
+
+/** What was yielded instead of an instruction, in words. */
+export const nameOf = (value: unknown): string => {
+  switch (typeof value) {
+    case "undefined":
+      return "undefined"
+    case "function":
+      return "a function"
+    case "object":
+      if (value === null) return "null"
+      if ("then" in value) return "a Promise"
+      return "~effect/Effect" in value
+        ? "an Effect"
+        : `an object (${Object.keys(value).slice(0, 3).join(", ")})`
+    default:
+      return `${typeof value} ${String(value)}`
+  }
+}
