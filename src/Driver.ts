@@ -142,7 +142,7 @@ export interface DriverWriter {
   ) => Effect.Effect<string, StorageError | Moved>
 }
 
-/** Posted lines, each ending in a newline. */
+/** Posted lines, each ending in a newline; the rest of one that is being written may follow. */
 export interface Posts {
   readonly text: string
   /** Where the next look begins. */

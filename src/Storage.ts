@@ -197,19 +197,19 @@ const readInbox = (
   before: number
 ): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
   const items: Array<Posted> = []
-  for (
-    let from = 0, to: number, line = before + 1;
-    (to = text.indexOf("\n", from)) >= 0;
-    from = to + 1, line++
-  ) {
+  let from = 0
+  let line = before + 1
+  const corrupt = (saw: string) =>
+    Result.fail(
+      new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw })
+    )
+  for (let to: number; (to = text.indexOf("\n", from)) >= 0; from = to + 1, line++) {
     const kind = Journal.lineKind(text, from, to)
-    if (kind === "corrupt") {
-      const saw = "its checksum does not match its bytes"
-      return Result.fail(
-        new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw })
-      )
-    }
+    if (kind === "corrupt") return corrupt("its checksum does not match its bytes")
     if (kind === "whole") items.push(JSON.parse(text.slice(from, to)))
   }
-  return Result.succeed(items)
+  // A post without its newline may still be on its way.
+  return Journal.hidesWholeLine(text.slice(from))
+    ? corrupt("a whole post is followed by bytes that belong to no post")
+    : Result.succeed(items)
 }

@@ -25,6 +25,8 @@ import {
 /** How often lines that a short write lost are written anew before the disk counts as full. */
 const tries = 3
 
+const sizeOf = (at: string): number => Number(at.slice(at.lastIndexOf(":") + 1))
+
 /** The version of a writer behind whose lines a newer session stands: no state of the file equals it. */
 const passedBy = "passed by"
 
@@ -70,8 +72,9 @@ export const writer = (
         }
         if (!at.startsWith(`${(yield* files.identify(name))?.file}:`)) return yield* moved
         const appender = yield* files.open(name, false)
-        const { file } = yield* appender.identity
-        if (!at.startsWith(`${file}:`)) return yield* moved
+        const { file, size } = yield* appender.identity
+        // A journal never shrinks.
+        if (!at.startsWith(`${file}:`) || size < sizeOf(at)) return yield* moved
         // A file that is made again may get the number of the one that was removed.
         if (!(yield* isOf(incarnation))) return yield* moved
         // Whoever made the file may have died before its name was durable.
@@ -113,7 +116,7 @@ export const writer = (
       left: number
     ): Effect.Effect<string, PlatformError | StorageError | Moved> => {
       const bytes = encode(Journal.write(lines))
-      const expected = (at === "" ? 0 : Number(at.slice(at.lastIndexOf(":") + 1))) + bytes.length
+      const expected = sizeOf(at) + bytes.length
       return Effect.flatMap(
         appender.write(bytes),
         (taken) =>

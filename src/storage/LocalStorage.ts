@@ -163,7 +163,7 @@ export const driver = (
           return Effect.map(files.read(name, bytes), (found) => {
             if (found === undefined) return { text: "", cursor: after, before: lines }
             const end = found.bytes.lastIndexOf(10) + 1
-            const text = Files.decode(found.bytes.subarray(0, end))
+            const text = Files.decode(found.bytes)
             const before = found.from === bytes ? lines : 0
             const cursor = `${found.from + end}:${before + text.split("\n").length - 1}`
             return { text, cursor, before }

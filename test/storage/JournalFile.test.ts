@@ -7,7 +7,7 @@ import { Effect, Scope } from "effect"
 import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Journal, LocalStorage, Storage } from "reprise"
-import { type Disk, failing, makeDisk, passing } from "./support/disk.ts"
+import { type Disk, failing, makeDisk, passing, reusing } from "./support/disk.ts"
 import { journalOf, platform, temporary } from "./support/local.ts"
 
 type Entry = Journal.Entry
@@ -379,7 +379,9 @@ describe("a run that is removed", () => {
   it.live("and made again at the same size is not taken for the old one", () =>
     Effect.gen(function*() {
       const directory = temporary()
-      const { storage } = yield* open(directory)
+      const disk = makeDisk()
+      disk.hook = reusing(passing)
+      const { storage } = yield* open(directory, disk)
       const make = (incarnation: string) =>
         Effect.scoped(Effect.gen(function*() {
           const one = yield* owner(storage, yield* storage.read("r"), "a", incarnation)
@@ -403,7 +405,9 @@ describe("a run that is removed", () => {
     Effect.gen(function*() {
       const directory = temporary()
       const disk = makeDisk()
-      const { storage } = yield* open(directory)
+      const old = makeDisk()
+      old.hook = reusing(passing)
+      const { storage } = yield* open(directory, old)
       yield* Effect.scoped(Effect.gen(function*() {
         const one = yield* owner(storage, yield* storage.read("r"), "a", "old")
         expect(yield* one.append(opens(), step("one"))).toBe(true)
@@ -415,7 +419,7 @@ describe("a run that is removed", () => {
       const creating = yield* open(directory, disk)
       const live = yield* owner(creating.storage, yield* storage.read("r"), "b", "new")
       let late: boolean | undefined
-      disk.hook = (operation, proceed) =>
+      disk.hook = reusing((operation, proceed) =>
         operation.kind === "write" && late === undefined
           ? Effect.andThen(
             Effect.map(Effect.orDie(zombie.append(again)), (accepted) => {
@@ -424,6 +428,7 @@ describe("a run that is removed", () => {
             proceed()
           )
           : proceed()
+      )
       expect(yield* live.append(opens())).toBe(true)
       expect(late).toBe(false)
       expect(yield* live.append(step("two"))).toBe(true)
