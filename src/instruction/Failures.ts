@@ -16,7 +16,7 @@ export class StepFailed extends Schema.TaggedError<StepFailed>("reprise/StepFail
   /** Its message, cut at 2,000 characters. */
   message: Schema.String,
   attempts: Schema.Int,
-  /** True for a defect: the step died or threw, it did not fail with an error of its type. */
+  /** True when the step died; what was thrown, rejected or failed with is a failure. */
   defect: Schema.Boolean
 }) {}
 
