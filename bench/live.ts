@@ -16,7 +16,7 @@ const sizes = [100, 1_000, 5_000] as const
 const names = Array.from({ length: 5_000 }, (_, i) => `step-${i}`)
 
 /** Steps in one sample, so that a sample of short runs is not a sample of the timer. */
-const stepsPerSample = 10_000
+const stepsPerSample = 20_000
 
 /** Anything less would be fast for the wrong reason. */
 const whole = (n: number, length: number, last: unknown): void => {
@@ -145,7 +145,7 @@ for (const n of sizes) {
     peer: () => of.peer(n),
     effects: () => of.effects(n),
     untraced: () => of.peerUntraced(n)
-  }, { rounds: 15, warmUp: 5 })
+  }, { rounds: 11, warmUp: 4 })
   const atLeast = n === 1_000 ? 6 : undefined
   figures.push(beside(n, "effect/workflow", t.peer, t.functions, atLeast))
   figures.push(beside(n, "effect/workflow", t.peer, t.effects, undefined, ", each an Effect"))

@@ -133,7 +133,9 @@ export interface DriverWriter {
   /**
    * Appends all of `lines` behind the state `at` and gives the new state, durable when it returns.
    * `Moved` when the journal is not at `at` any more and `lines` are not in it. When two race from one
-   * state, one gets `Moved`. Only an append at `""` may create a run.
+   * state, one gets `Moved`. Only an append at `""` may create a run. Must not be interruptible: half an
+   * append has no answer. A driver that is done when it is called may return a finished Effect: the
+   * call itself then is the append.
    */
   readonly append: (
     at: string,

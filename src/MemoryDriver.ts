@@ -30,15 +30,14 @@ export const make = (): Driver => {
       ? { host: "this process", until: lease.until }
       : undefined
   }
-  const append = (runId: string, at: string, lines: ReadonlyArray<string>) =>
-    Effect.suspend(() => {
-      if (version(runId) !== at) return Effect.fail(new Moved({ runId }))
-      let run = runs.get(runId)
-      if (run === undefined) runs.set(runId, run = { name: ++serial, lines: [] })
-      for (const line of lines) run.lines.push(line)
-      changed(runId, "journal")
-      return Effect.succeed(version(runId))
-    })
+  const append = (runId: string, at: string, lines: ReadonlyArray<string>) => {
+    if (version(runId) !== at) return Effect.fail(new Moved({ runId }))
+    let run = runs.get(runId)
+    if (run === undefined) runs.set(runId, run = { name: ++serial, lines: [] })
+    for (const line of lines) run.lines.push(line)
+    changed(runId, "journal")
+    return Effect.succeed(version(runId))
+  }
   return {
     read: (runId) => Effect.sync(() => ({ text: text(runId), version: version(runId) })),
     version: (runId) => Effect.sync(() => version(runId)),

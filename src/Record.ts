@@ -40,23 +40,18 @@ export const step = (
   const { id } = pending
   const { name, options } = stepOf(pending)
   const { attempts } = performed
-  let outcome: Pick<Step, "result" | "error" | "declared">
+  const entry: { -readonly [K in keyof Step]: Step[K] } = { type: "step", stepId: id, name }
   if (performed.ok) {
     const encoded = Codec.of(options.schema).encode(performed.value, services)
     if (!encoded.ok) return Codec.rejection(encoded.refused, { runId, what: `step "${id}"` })
-    outcome = encoded.json === undefined ? {} : { result: encoded.json }
+    if (encoded.json !== undefined) entry.result = encoded.json
   } else {
     const at = { id, attempts, schema: options.error }
-    outcome = Failure.encodeStep(performed, at, program.error, services)
+    Object.assign(entry, Failure.encodeStep(performed, at, program.error, services))
   }
-  return {
-    type: "step",
-    stepId: id,
-    name,
-    ...outcome,
-    ...(attempts > 1 ? { attempts } : undefined),
-    ...(duration > 0 ? { duration } : undefined)
-  }
+  if (attempts > 1) entry.attempts = attempts
+  if (duration > 0) entry.duration = duration
+  return entry
 }
 
 /** A value that was encoded and is refused by the same schema when it is read back. */

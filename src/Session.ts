@@ -28,7 +28,7 @@ import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
 import { type Asked, isRepeatedOnce, Running } from "./Running.ts"
-import type { Storage, Writer } from "./Storage.ts"
+import { type Storage, succeedTrue, type Writer } from "./Storage.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
 export class Fenced extends Schema.TaggedError<Fenced>("reprise/Fenced")("Fenced", {
@@ -92,6 +92,9 @@ export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
       return { conclusion, cursor, steps }
     })
   })
+
+/** How many turns a session takes before it lets others run. */
+const turnsPerYield = 256
 
 class Session {
   /** Up to where the inbox was read. */
@@ -185,7 +188,9 @@ class Session {
     return Effect.gen({ self: this }, function*() {
       const { machine, runId, stamp, writer } = this.o
       this.inline = false
-      for (;;) {
+      for (let turns = 1;; turns++) {
+        // Steps and a storage that are over at once would never let anyone else run.
+        if (turns % turnsPerYield === 0) yield* Effect.yieldNow
         if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
         if (this.poked && this.news.length === 0) yield* this.look()
         if (this.news.length > 0) this.feedNews()
@@ -197,7 +202,8 @@ class Session {
         if (conclusion === undefined) this.recordIntents()
         const entries = this.takeBatch()
         if (entries.length > 0) {
-          if (!(yield* writer.append(stamp, entries))) {
+          const appended = writer.append(stamp, entries)
+          if (!(appended === succeedTrue || (yield* appended))) {
             if (!this.opened) return { _tag: "Beaten" }
             return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
           }

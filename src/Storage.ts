@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -42,7 +43,7 @@ export interface Writer {
   readonly head: () => Journal.Head
   /**
    * Appends all of `entries` or none; false when someone else wrote. An append without an answer is
-   * settled by sending the same bytes again. Cannot be interrupted.
+   * settled by sending the same bytes again.
    */
   readonly append: (
     stamp: Journal.Stamp,
@@ -164,31 +165,36 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
       return succeedTrue
     }
     // A conflict says that the journal moved, not who moved it: an append without an answer may have.
-    const settle = Effect.flatMap(read(runId), ({ journal, version }) => {
-      if (journal.entries[sealed.head.offset - 1]?.sum !== sealed.head.prev) return succeedFalse
-      isLost = journal.head.prev !== sealed.head.prev
-      return acknowledged(isLost ? "" : version)
-    })
-    const attempt = Effect.suspend(() => writer.append(version, sealed.lines, row))
+    const settle = () =>
+      Effect.flatMap(read(runId), ({ journal, version }) => {
+        if (journal.entries[sealed.head.offset - 1]?.sum !== sealed.head.prev) return succeedFalse
+        isLost = journal.head.prev !== sealed.head.prev
+        return acknowledged(isLost ? "" : version)
+      })
+    const attempt = writer.append(version, sealed.lines, row)
+    if (Exit.isExit(attempt) && Exit.isSuccess(attempt)) return acknowledged(attempt.value as string)
     const onFailure = (
       error: StorageError | Moved
     ): Effect.Effect<boolean, StorageError | Journal.JournalCorrupt> =>
       error._tag === "Moved"
-        ? settle
+        ? settle()
         : error.isRetryable
-        ? Effect.retry(attempt, { schedule: again, times: 6, while: isRetryable }).pipe(
+        ? Effect.retry(Effect.suspend(() => writer.append(version, sealed.lines, row)), {
+          schedule: again,
+          times: 6,
+          while: isRetryable
+        }).pipe(
           Effect.flatMap(acknowledged),
-          Effect.catchTag("Moved", () => settle)
+          Effect.catchTag("Moved", settle)
         )
         : Effect.fail(error)
-    return Effect.uninterruptible(
-      Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged })
-    )
+    return Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged })
   }
   return { head: () => head, version: () => version, append }
 }
 
-const succeedTrue = Effect.succeed(true)
+/** What `Writer.append` gives when it is over at once. */
+export const succeedTrue = Effect.succeed(true)
 const succeedFalse = Effect.succeed(false)
 
 const readInbox = (

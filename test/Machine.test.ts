@@ -1144,6 +1144,28 @@ describe("events", () => {
     }
   })
 
+  it("that are kept are not taken any more once the body broke or diverged", () => {
+    const body = function*(): Body {
+      yield* step("a")
+      yield* I.all([
+        I.suspend("go"),
+        function*() {
+          yield 1 as never
+        }
+      ])
+    }
+    const broken = hand(body).event("go").done("a")
+    expect(broken.machine.defect).toBeDefined()
+    expect(broken.machine.derive()).toBeUndefined()
+    const diverged = hand(function*() {
+      yield* step("a")
+      yield* I.suspend("go")
+    })
+    diverged.event("go").done("a").feed({ type: "complete" })
+    expect(diverged.machine.diverged).toBeDefined()
+    expect(diverged.machine.derive()).toBeUndefined()
+  })
+
   it("are known by their ids, cancels too", () => {
     const run = hand(twoWaits)
     run.event("go", 1, "y", "e1").event("other", 1, undefined, "e2").cancel()

@@ -161,7 +161,7 @@ export const stackOf = (self: object): string | undefined => traces.get(self)
 
 /** An instruction is its data on a prototype that can be piped and yielded. */
 export const make = (fields: Data): any => {
-  const self = Object.assign(Object.create(Proto), fields)
+  const self = { __proto__: Proto, ...fields }
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
 }

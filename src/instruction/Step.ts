@@ -80,6 +80,8 @@ type Checked<W, O> =
     }
     : unknown)
 
+const noOptions: StepOptions = {}
+
 const GeneratorFunction: unknown = (function*() {}).constructor
 
 /**
@@ -109,5 +111,5 @@ export const step = <W extends Work, const O extends StepOptions = {}>(
         + `for an Effect, or yield the instructions in the body itself.`
     )
   }
-  return make({ op: "step", name: named("A step", name), work, options: options ?? {} })
+  return make({ op: "step", name: named("A step", name), work, options: options ?? noOptions })
 }

@@ -135,7 +135,7 @@ export const driver = (
         Effect.flatMap(RunId.fileName(runId), (name) =>
           Effect.map(JournalFile.writer(files, runId, `${name}.jsonl`), ({ append }) => ({
             append: (from, lines, row) =>
-              Effect.tap(append(from, lines, row), () =>
+              Effect.tap(Effect.uninterruptible(append(from, lines, row)), () =>
                 Effect.sync(() =>
                   changed(runId, "journal")
                 ))
@@ -161,7 +161,9 @@ export const driver = (
         at(runId, "inbox", "read the inbox", (name) => {
           const [bytes = 0, lines = 0] = after.split(":").map(Number)
           return Effect.map(files.read(name, bytes), (found) => {
-            if (found === undefined) return { text: "", cursor: after, before: lines }
+            if (found === undefined) {
+              return { text: "", cursor: after, before: lines }
+            }
             const end = found.bytes.lastIndexOf(10) + 1
             const text = Files.decode(found.bytes)
             const before = found.from === bytes ? lines : 0

@@ -65,6 +65,8 @@ export interface Rest {
   readonly isLeaseHeld: boolean
   readonly died: ReadonlyArray<string>
   readonly failed: number
+  /** Processes of which an append was accepted. */
+  readonly wrote: ReadonlySet<string>
   /** What processes did after their program had ended. */
   readonly late: ReadonlyArray<string>
   /** What happened, one line each. */
@@ -81,6 +83,7 @@ class Stage {
   readonly trace: Array<string> = []
   readonly died: Array<string> = []
   readonly late: Array<string> = []
+  readonly wrote = new Set<string>()
   failed = 0
   private readonly fibers = new Map<string, Fiber.Fiber<unknown, unknown>>()
   private readonly counts = new Map<string, number>()
@@ -212,6 +215,7 @@ class Stage {
       died: this.died,
       failed: this.failed,
       late: this.late,
+      wrote: this.wrote,
       trace: this.trace,
       afterwards: (program) => this.simulation.run(program, this.undisturbed())
     }
@@ -288,7 +292,8 @@ class Stage {
                       cause: new Error("planned")
                     })
                   )
-                  : writer.append(at, lines, row)
+                  : Effect.tap(writer.append(at, lines, row), () =>
+                    Effect.sync(() => this.wrote.add(actor)))
               )
             )
         })),
