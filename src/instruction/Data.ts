@@ -159,9 +159,29 @@ export const traced = <A>(f: () => A): A => {
 /** The stack in which the instruction was made, if that was under `traced`. */
 export const stackOf = (self: object): string | undefined => traces.get(self)
 
+/** A step's data. A class, since steps are made most often and an object of one shape is made fastest. */
+class StepData implements Step {
+  readonly op = "step"
+  readonly name: string
+  readonly work: Work
+  readonly options: StepOptions
+  constructor(name: string, work: Work, options: StepOptions) {
+    this.name = name
+    this.work = work
+    this.options = options
+  }
+}
+Object.setPrototypeOf(StepData.prototype, Proto)
+
+export const makeStep = (name: string, work: Work, options: StepOptions): any => {
+  const self = new StepData(name, work, options)
+  if (tracing) traces.set(self, new Error("made here").stack ?? "")
+  return self
+}
+
 /** An instruction is its data on a prototype that can be piped and yielded. */
-export const make = (fields: Data): any => {
-  const self = { __proto__: Proto, ...fields }
+export const make = (fields: Exclude<Data, Step>): any => {
+  const self = Object.assign(Object.create(Proto), fields)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
 }

@@ -7,7 +7,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import type { Unsafe } from "../internal/JsonSafe.ts"
 import {
-  make,
+  makeStep,
   named,
   type StepContext,
   type StepInfo,
@@ -111,5 +111,5 @@ export const step = <W extends Work, const O extends StepOptions = {}>(
         + `for an Effect, or yield the instructions in the body itself.`
     )
   }
-  return make({ op: "step", name: named("A step", name), work, options: options ?? noOptions })
+  return makeStep(named("A step", name), work, options ?? noOptions)
 }
