@@ -26,22 +26,29 @@ const { status } = spawnSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.jso
 if (status !== 0) process.exit(status ?? 1)
 
 const name = (file: string) => file.replace(/^(\.\/)?(src|dist)\//, "").replace(/\.[jt]s$/, "")
-const entries = Object.values(exports).flatMap((entry) =>
-  typeof entry === "object" && entry?.["reprise-source"] !== undefined
-    ? [name(entry["reprise-source"])]
-    : []
-)
-const input = Object.fromEntries(
-  [...entries, ...Object.values(bin).map(name)].map((entry) => [entry, `src/${entry}.ts`])
-)
 
-const bundle = await rolldown({ input, external: /^[^./]/, platform: "neutral" })
-await bundle.write({
-  dir: "dist",
-  format: "esm",
-  sourcemap: true,
-  chunkFileNames: "chunks/[name]-[hash].js"
-})
-await bundle.close()
+const bundle = async (entries: ReadonlyArray<string>) => {
+  const input = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]))
+  const made = await rolldown({ input, external: /^[^./]/, platform: "neutral" })
+  await made.write({
+    dir: "dist",
+    format: "esm",
+    sourcemap: true,
+    // Comments and white space are a third of the text; names stay, for stack traces.
+    minify: { compress: false, mangle: false },
+    chunkFileNames: "chunks/[name]-[hash].js"
+  })
+  await made.close()
+}
+
+// What users import shares its code; a command is a program of its own.
+await bundle(
+  Object.values(exports).flatMap((entry) =>
+    typeof entry === "object" && entry?.["reprise-source"] !== undefined
+      ? [name(entry["reprise-source"])]
+      : []
+  )
+)
+for (const file of Object.values(bin)) await bundle([name(file)])
 
 for (const file of Object.values(bin)) chmodSync(file, 0o755)

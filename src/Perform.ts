@@ -94,6 +94,7 @@ export const call = (step: Step, identity: Identity): Performed | Effect.Effect<
   } catch (error) {
     return thrown(error, 1)
   }
+  if (typeof value !== "object" || value === null) return { ok: true, value, attempts: 1 }
   if (isEffect(value)) {
     return toPerformed(attempt(value as Effect.Effect<unknown, unknown>, info), () => 1)
   }

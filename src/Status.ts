@@ -62,7 +62,9 @@ export const isEnded = (status: Status): boolean =>
   || status.status === "continued"
 
 /** A status that is still taking entries. */
-export type Draft = { -readonly [K in keyof Status]: Status[K] }
+export type Draft = { -readonly [K in keyof Omit<Status, "steps">]: Status[K] } & {
+  readonly steps: { done: number; failed: number }
+}
 
 /** Before the first entry. */
 export const empty = (runId: string): Draft => ({
@@ -95,17 +97,12 @@ export const add = (
       status.createdAt = at.timestamp
       if (entry.version !== undefined) status.version = entry.version
       break
-    case "step": {
-      const failed = entry.error !== undefined
-      status.steps = {
-        done: status.steps.done + (failed ? 0 : 1),
-        failed: status.steps.failed + (failed ? 1 : 0)
-      }
+    case "step":
+      status.steps[entry.error === undefined ? "done" : "failed"]++
       if (status.intents.length > 0) {
         status.intents = status.intents.filter((id) => id !== entry.stepId)
       }
       break
-    }
     case "intent":
       status.intents = [...status.intents.filter((id) => id !== entry.stepId), entry.stepId]
       break

@@ -150,7 +150,7 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   let { head } = loaded.journal
   let version = loaded.version
   const status = Status.of(runId, loaded.journal.entries)
-  const row = () => ({ ...status })
+  const row = () => ({ ...status, steps: { ...status.steps } })
   // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
   let isLost = false
   const append: Writer["append"] = (stamp, entries) => {
@@ -172,7 +172,9 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
         return acknowledged(isLost ? "" : version)
       })
     const attempt = writer.append(version, sealed.lines, row)
-    if (Exit.isExit(attempt) && Exit.isSuccess(attempt)) return acknowledged(attempt.value as string)
+    if (Exit.isExit(attempt) && Exit.isSuccess(attempt)) {
+      return acknowledged(attempt.value as string)
+    }
     const onFailure = (
       error: StorageError | Moved
     ): Effect.Effect<boolean, StorageError | Journal.JournalCorrupt> =>

@@ -4,8 +4,8 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Layer from "effect/Layer"
-import type { Storage } from "./Storage.ts"
-import * as LocalStorage from "./storage/LocalStorage.ts"
+// From the main entry, so that both are one file when they are built.
+import { LocalStorage, type Storage } from "./index.ts"
 
 /** The local storage on Node. */
 export const NodeLocalStorage = {
@@ -19,6 +19,6 @@ export const NodeLocalStorage = {
    * const storage = NodeLocalStorage.layer(".reprise")
    * ```
    */
-  layer: (directory: string): Layer.Layer<Storage> =>
+  layer: (directory: string): Layer.Layer<Storage.Storage> =>
     LocalStorage.layer(directory).pipe(Layer.provide([NodeFileSystem.layer, NodePath.layer]))
 }

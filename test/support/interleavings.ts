@@ -88,6 +88,7 @@ class Stage {
   private readonly fibers = new Map<string, Fiber.Fiber<unknown, unknown>>()
   private readonly counts = new Map<string, number>()
   private readonly leases = new Map<string, string>()
+  private posts = 0
   private expiries: number
   private deaths: number
   private ticks: number
@@ -300,9 +301,10 @@ class Stage {
       post: (run, eventId, line) =>
         change(
           `posts ${eventId}`,
-          // With watchers, a post may touch what anyone does.
+          // With watchers, a post may touch what anyone does. As a driver may, this one keeps each of two
+          // posts with one id.
           this.story.watch === true ? "all" : "inbox",
-          Effect.tap(driver.post(run, eventId, line), () =>
+          Effect.tap(driver.post(run, `${eventId} ${++this.posts}`, line), () =>
             Effect.sync(() => this.posted.push(eventId)))
         ),
       inbox: (run, after) => look("reads the inbox", "inbox", driver.inbox(run, after)),
@@ -417,6 +419,26 @@ export const playOnce = (
     stage.open(choices[choose(choices, n) % choices.length]!)
   }
   judged(stage, judge)
+}
+
+/** Goes on at once with another one after so many steps. */
+export type Switch = readonly [after: number, to: number]
+
+/**
+ * Lets each process run on as long as it can, but for a few switches: what goes wrong seldom needs more of
+ * them, and where they are is drawn.
+ */
+export const withSwitches = (switches: ReadonlyArray<Switch>) => {
+  const planned = new Map(switches)
+  let current: string | undefined
+  return (choices: ReadonlyArray<Choice>, n: number): number => {
+    const to = planned.get(n)
+    const at = to === undefined
+      ? Math.max(0, choices.findIndex(({ actor }) => actor === current))
+      : to % choices.length
+    if (choices[at]!.actor !== "time") current = choices[at]!.actor
+    return at
+  }
 }
 
 const judged = (stage: Stage, judge: (rest: Rest) => void): void => {
