@@ -43,11 +43,12 @@ interface Open {
 
 const envelopeOf = (line: string): Journal.Envelope => JSON.parse(line)
 
-/** The writer of the journal `name`; its file is open from the first append to the end of the scope. */
+/** The writer of the journal `name`, which tells `onAppended` of every append; its file is open from the first append to the end of the scope. */
 export const writer = (
   files: Files,
   runId: string,
-  name: string
+  name: string,
+  onAppended: () => void
 ): Effect.Effect<DriverWriter, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope): DriverWriter => {
     const doing = `append to run "${runId}"`
@@ -165,13 +166,21 @@ export const writer = (
         return yield* write(now, missing, left - 1)
       })
 
+    const refused = (at: string, error: PlatformError | StorageError | Moved) => {
+      if (error._tag === "Moved") return error
+      const isTaken = error._tag === "PlatformError" && at === ""
+        && error.reason._tag === "AlreadyExists"
+      return isTaken ? new Moved({ runId }) : toStorageError(doing)(error)
+    }
+
     return {
       append: (at, lines) =>
-        isLost ? moved : Effect.mapError(write(at, lines, tries), (error): StorageError | Moved => {
-          if (error._tag === "Moved") return error
-          const isTaken = error._tag === "PlatformError" && at === ""
-            && error.reason._tag === "AlreadyExists"
-          return isTaken ? new Moved({ runId }) : toStorageError(doing)(error)
-        })
+        isLost ? moved : Effect.uninterruptible(Effect.matchEffect(write(at, lines, tries), {
+          onFailure: (error) => Effect.fail(refused(at, error)),
+          onSuccess: (now) => {
+            onAppended()
+            return Effect.succeed(now)
+          }
+        }))
     }
   })

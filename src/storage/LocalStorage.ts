@@ -133,13 +133,7 @@ export const driver = (
           )),
       writer: (runId) =>
         Effect.flatMap(RunId.fileName(runId), (name) =>
-          Effect.map(JournalFile.writer(files, runId, `${name}.jsonl`), ({ append }) => ({
-            append: (from, lines, row) =>
-              Effect.tap(Effect.uninterruptible(append(from, lines, row)), () =>
-                Effect.sync(() =>
-                  changed(runId, "journal")
-                ))
-          }))),
+          JournalFile.writer(files, runId, `${name}.jsonl`, () => changed(runId, "journal"))),
       post: (runId, _eventId, line) =>
         at(runId, "inbox", "post to the inbox", (name) =>
           Effect.gen(function*() {
