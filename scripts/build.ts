@@ -27,9 +27,22 @@ if (status !== 0) process.exit(status ?? 1)
 
 const name = (file: string) => file.replace(/^(\.\/)?(src|dist)\//, "").replace(/\.[jt]s$/, "")
 
-const bundle = async (entries: ReadonlyArray<string>) => {
-  const input = Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`]))
-  const made = await rolldown({ input, external: /^[^./]/, platform: "neutral" })
+const main = "index"
+
+/** One file an entry. The other entries of the package find what they share in the main one. */
+const bundle = async (entry: string, isShared: boolean) => {
+  const made = await rolldown({
+    input: { [entry]: `src/${entry}.ts` },
+    external: /^[^./]/,
+    platform: "neutral",
+    plugins: [{
+      name: "main entry",
+      resolveId: (id) =>
+        isShared && entry !== main && id === `./${main}.ts`
+          ? { id: `./${main}.js`, external: true }
+          : undefined
+    }]
+  })
   await made.write({
     dir: "dist",
     format: "esm",
@@ -41,14 +54,11 @@ const bundle = async (entries: ReadonlyArray<string>) => {
   await made.close()
 }
 
-// What users import shares its code; a command is a program of its own.
-await bundle(
-  Object.values(exports).flatMap((entry) =>
-    typeof entry === "object" && entry?.["reprise-source"] !== undefined
-      ? [name(entry["reprise-source"])]
-      : []
-  )
-)
-for (const file of Object.values(bin)) await bundle([name(file)])
+for (const entry of Object.values(exports)) {
+  if (typeof entry !== "object" || entry?.["reprise-source"] === undefined) continue
+  await bundle(name(entry["reprise-source"]), true)
+}
+// A command is a program of its own.
+for (const file of Object.values(bin)) await bundle(name(file), false)
 
 for (const file of Object.values(bin)) chmodSync(file, 0o755)

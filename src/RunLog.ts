@@ -6,7 +6,6 @@
  * crash could still take back.
  */
 import * as Clock from "effect/Clock"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -73,7 +72,9 @@ const style = (name: NonNullable<Options["style"]>, colors: boolean): Style => {
   }
 }
 
-const noColor = ConfigProvider.ConfigProvider.pipe(
+/** Loaded when colours are asked for: the main entry stays small. */
+const noColor = Effect.promise(() => import("effect/ConfigProvider")).pipe(
+  Effect.flatMap(({ ConfigProvider }) => ConfigProvider),
   Effect.flatMap((provider) => provider.load(["NO_COLOR"])),
   Effect.map((node) => node?.value !== undefined && node.value !== ""),
   Effect.orElseSucceed(() => false)

@@ -47,7 +47,7 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     bug: "skip fsync of posts",
-    file: "storage/LocalStorage.ts",
+    file: "storage/LocalDriver.ts",
     from: "yield* file.sync",
     to: "",
     check: "postedPower"
@@ -62,8 +62,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     bug: "go on after an append that failed",
     file: "Session.ts",
-    from: "yield* writer.append(stamp, entries)",
-    to: "yield* Effect.orElseSucceed(writer.append(stamp, entries), () => true)",
+    from: "const appended = writer.append(stamp, entries)",
+    to: "const appended = Effect.orElseSucceed(writer.append(stamp, entries), () => true)",
     check: "failedSync"
   },
   // who owns the run
@@ -98,8 +98,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     bug: "go on after someone else wrote",
     file: "Session.ts",
-    from: "!(yield* writer.append(stamp, entries))",
-    to: "(yield* writer.append(stamp, entries)) === undefined",
+    from: "!(appended === succeedTrue || (yield* appended))",
+    to: "(yield* appended) === undefined",
     check: "fencing"
   },
   // which lines count

@@ -5,8 +5,9 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Result } from "effect"
-import { Journal, LocalStorage, Storage } from "reprise"
+import { Journal, Storage } from "reprise"
 import { decode } from "../../src/storage/Files.ts"
+import * as LocalDriver from "../../src/storage/LocalDriver.ts"
 import { runs } from "../support/amount.ts"
 import { directory, type Process, World } from "./support/simulated.ts"
 
@@ -57,7 +58,7 @@ const history = async (seed: number, weather: Weather) => {
   /** Opens sessions and appends until it is killed. */
   const owner = ({ name }: Process): Effect.Effect<void, unknown, any> =>
     Effect.gen(function*() {
-      const storage = Storage.make(yield* LocalStorage.driver(directory))
+      const storage = Storage.make(yield* LocalDriver.driver(directory))
       for (let life = 0;; life++) {
         yield* Effect.scoped(Effect.gen(function*() {
           const loaded = yield* storage.read("r")
@@ -115,7 +116,7 @@ const history = async (seed: number, weather: Weather) => {
       }
     })
 
-  const remover = Effect.flatMap(LocalStorage.driver(directory), (driver) => {
+  const remover = Effect.flatMap(LocalDriver.driver(directory), (driver) => {
     log.push("the run is removed")
     return driver.remove("r")
   })

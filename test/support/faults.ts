@@ -123,20 +123,22 @@ export const worldOf = (under: Driver, leasesOfTheDead: "free" | "held" = "free"
       const look = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
         Effect.suspend(() => alive ? effect : dead)
       const one = (verb: Verb): Call => ({ verb, lines: 1 })
+      // Calling an append may be the append: it is called when it is to happen.
       const writerOf = (runId: string, writer: DriverWriter): DriverWriter => ({
         append: (at, lines, row) =>
-          Effect.map(
-            write(
-              { verb: "append", lines: lines.length },
-              writer.append(at, lines, row),
-              (count) => writer.append(at, lines.slice(0, count), row)
+          write(
+            { verb: "append", lines: lines.length },
+            Effect.suspend(() => writer.append(at, lines, row)),
+            (count) => Effect.suspend(() => writer.append(at, lines.slice(0, count), row))
+          ).pipe(
+            Effect.tap(() =>
+              Effect.sync(() => {
+                const known = acknowledged.get(runId) ?? []
+                acknowledged.set(runId, known)
+                known.push(...lines)
+              })
             ),
-            (version) => {
-              const known = acknowledged.get(runId) ?? []
-              acknowledged.set(runId, known)
-              known.push(...lines)
-              return version
-            }
+            Effect.uninterruptible
           )
       })
       const driver: Driver = {

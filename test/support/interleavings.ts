@@ -280,23 +280,17 @@ class Stage {
       version: (run) => look("looks at the journal", "journal", driver.version(run)),
       writer: (run) =>
         Effect.map(driver.writer(run), (writer) => ({
+          // Calling an append may be the append: it is called when its gate opens.
           append: (at, lines, row) =>
-            change(
+            Effect.uninterruptible(change(
               `append ${lines.map((line) => /"type":"(\w+)"/.exec(line)?.[1]).join(", ")}`,
               "journal",
               Effect.suspend(() =>
-                this.failing
-                  ? Effect.fail(
-                    new StorageError({
-                      reason: "Unknown",
-                      doing: "append",
-                      cause: new Error("planned")
-                    })
-                  )
-                  : Effect.tap(writer.append(at, lines, row), () =>
-                    Effect.sync(() => this.wrote.add(actor)))
+                this.failing ? Effect.fail(planned()) : writer.append(at, lines, row)
+              ).pipe(
+                Effect.tap(() => Effect.sync(() => this.wrote.add(actor)))
               )
-            )
+            ))
         })),
       post: (run, eventId, line) =>
         change(
@@ -335,6 +329,9 @@ class Stage {
     }
   }
 }
+
+const planned = () =>
+  new StorageError({ reason: "Unknown", doing: "append", cause: new Error("planned") })
 
 const independent = (a: Gate, b: Gate): boolean =>
   a.actor !== b.actor && a.on !== "all" && b.on !== "all"
