@@ -512,7 +512,12 @@ describe("the checksum", () => {
     fc.string({ unit: "binary", maxLength: 40 }),
     fc.string({ unit: "grapheme", maxLength: 20 }),
     surrogates,
-    fc.array(awkwardText, { maxLength: 6 }).map((parts) => parts.join(""))
+    fc.array(awkwardText, { maxLength: 6 }).map((parts) => parts.join("")),
+    // Long runs of ASCII with something else in between, which is where a quick way is left and taken up.
+    fc.array(
+      fc.oneof(fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 40 }), awkwardText),
+      { maxLength: 6 }
+    ).map((parts) => parts.join(""))
   )
 
   it("is the one of node:zlib over the UTF-8 bytes", () => {
@@ -526,7 +531,7 @@ describe("the checksum", () => {
 
   it("of a part is the checksum of that part alone, also where it cuts a character in half", () => {
     fc.assert(
-      fc.property(anyText, fc.nat(40), fc.nat(40), (whole, a, b) => {
+      fc.property(anyText, fc.nat(200), fc.nat(200), (whole, a, b) => {
         const from = Math.min(a, b, whole.length)
         const to = Math.min(Math.max(a, b), whole.length)
         const part = whole.slice(from, to)
@@ -537,6 +542,19 @@ describe("the checksum", () => {
       }),
       drawn(3_000)
     )
+  })
+
+  it("is right for long texts, wherever a character stands", () => {
+    const wrong: Array<number> = []
+    for (const character of ["é", "€", "😀", "\ud800", "\udc00"]) {
+      for (const length of [4_096, 8_192, 16_384, 65_536]) {
+        for (let before = length - 10; before <= length; before++) {
+          const whole = `${"a".repeat(before)}${character}${"é".repeat(before % 3)}z`
+          if (crc32(whole) !== zlib.crc32(Buffer.from(whole))) wrong.push(before)
+        }
+      }
+    }
+    expect(wrong).toStrictEqual([])
   })
 
   it("is right for every single unit of UTF-16 and its neighbours", () => {
