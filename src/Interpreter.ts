@@ -69,9 +69,23 @@ export const drive = (
       return yield* new RunNotFound({ runId })
     }
     let failures = 0
+    // A lease that is taken is given back, also when this is interrupted in between.
+    const turnOf = Effect.acquireUseRelease(
+      storage.acquire(runId),
+      (claim) =>
+        claim._tag === "Held"
+          ? Effect.undefined
+          : oneSession({ program, runId, begin, storage, services, leaseToken: claim.token }),
+      (claim) =>
+        claim._tag === "Held" ? Effect.void : Effect.ignore(storage.release(runId, claim.token))
+    ).pipe(Effect.catchTags({
+      Fenced: (fenced) => Effect.as(isLeft(storage, runId, fenced), beaten),
+      StorageError: (error) =>
+        ++failures > tries ? Effect.fail(error) : Effect.as(isLeft(storage, runId, error), beaten)
+    }))
     for (;;) {
-      const claim = yield* storage.acquire(runId)
-      if (claim._tag === "Held") {
+      const turn: Turn | undefined = yield* turnOf
+      if (turn === undefined) {
         const loaded = yield* storage.read(runId)
         yield* compare(program, loaded, begin, services)
         if (begin === undefined || loaded.journal.entries.length > 0) return { status: "running" }
@@ -83,24 +97,6 @@ export const drive = (
         yield* until(runId, isOver)
         continue
       }
-      const { token } = claim
-      const turn = yield* oneSession({
-        program,
-        runId,
-        begin,
-        storage,
-        services,
-        leaseToken: token
-      }).pipe(
-        Effect.ensuring(Effect.ignore(storage.release(runId, token))),
-        Effect.catchTags({
-          Fenced: (fenced) => Effect.as(isLeft(storage, runId, fenced), beaten),
-          StorageError: (error) =>
-            ++failures > tries
-              ? Effect.fail(error)
-              : Effect.as(isLeft(storage, runId, error), beaten)
-        })
-      )
       if (turn._tag === "Beaten") continue
       if (turn.seen !== undefined && (yield* hasNews(storage, runId, turn.seen))) continue
       return turn.driven

@@ -13,7 +13,7 @@ import { type Call, type Fate, type Plan, wellDone } from "./support/faults.ts"
 import { worldOf } from "./support/faults.ts"
 import { type Program, programs } from "./support/programs.ts"
 import { random, scenarios } from "./support/scenarios.ts"
-import { attempt, type Left, outcomes, type Scenario, story } from "./support/trial.ts"
+import { attempt, type Left, outcomes, runId, type Scenario, story } from "./support/trial.ts"
 
 vi.setConfig({ testTimeout: patience })
 
@@ -289,6 +289,41 @@ describe("a step that must not run twice", () => {
       expect(left.answer).toMatchObject(
         settled ? { status: "success" } : { status: "blocked", reason: `OutcomeUnknown: "a"` }
       )
+    }
+  })
+})
+
+describe("a step that must not run twice, beside others", () => {
+  it("does not run again while the others go on", () => {
+    const program: Program = [{
+      t: "fan",
+      op: "all",
+      record: true,
+      branches: [
+        [{ t: "step", name: "a", once: true } as const],
+        [{ t: "wait", event: "x" } as const, { t: "step", name: "b" } as const]
+      ].map((body) => ({ form: "function", body }))
+    }]
+    const scenario: Scenario = {
+      ...random(program, { sequential: false, failing: false }),
+      script: (n, _, workflow) =>
+        n === 0
+          ? workflow.start(undefined, { runId })
+          : n === 1
+          ? workflow.resume(runId, { eventName: "x", eventId: "e1", value: 1 })
+          : undefined
+    }
+    const { calls, left: expected } = undisturbed(scenario)
+    expect(expected.answer).toMatchObject({ status: "success" })
+    for (const point of deaths(calls)) {
+      const left = attempt(scenario, [at(point)])
+      const once = "all[k0]/a"
+      expect(left.ran[once] ?? 0).toBeLessThanOrEqual(1)
+      expect(left.ran["all[k1]/b"]).toBeGreaterThanOrEqual(1)
+      expect(left.answer).toMatchObject({
+        status: once in outcomes(left.journal) ? "success" : "blocked"
+      })
+      expect(isSound(left)).toEqual(sound)
     }
   })
 })

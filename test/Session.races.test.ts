@@ -10,6 +10,7 @@ import fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
 import { describe, expect, it, vi } from "vitest"
 import type { Recorded } from "../src/Entry.ts"
+import * as Instruction from "../src/Instruction.ts"
 import * as Workflow from "../src/Workflow.ts"
 import { drawn, patience } from "./support/amount.ts"
 import { failureOf } from "./support/faults.ts"
@@ -30,8 +31,8 @@ vi.setConfig({ testTimeout: patience })
 // ---------------------------------------------------------------------------------------------------
 // the workflow and its callers
 
-/** A quick step, an effect, a wait, an effect beside a wait, and one against a wait. */
-type Letter = "S" | "E" | "W" | "P" | "R"
+/** A quick step, an effect, one with a timeout, a wait, an effect beside a wait, and one against a wait. */
+type Letter = "S" | "E" | "T" | "W" | "P" | "R"
 
 /** A workflow that does one letter after the other. Its effects wait for `works`, where there is one. */
 const letters = (program: ReadonlyArray<Letter>, works: Step = (_, value) => Effect.sync(value)) =>
@@ -43,7 +44,10 @@ const letters = (program: ReadonlyArray<Letter>, works: Step = (_, value) => Eff
       for (const letter of program) {
         if (letter === "S") seen.push(yield* ctx.step("quick", () => "done"))
         else if (letter === "E") seen.push(yield* slow())
-        else if (letter === "W") seen.push(yield* wait())
+        else if (letter === "T") {
+          const inTime = ctx.step("slow", () => works("works", () => "worked"), { timeout: 500 })
+          seen.push((yield* Instruction.result(inTime))._tag)
+        } else if (letter === "W") seen.push(yield* wait())
         else if (letter === "P") seen.push(yield* ctx.all([slow(), wait()]))
         else seen.push(yield* ctx.race([slow(), wait()]))
       }
@@ -285,17 +289,17 @@ describe("in every order", () => {
       actors: [driver("A", "R"), resumer("B", "R", "e1")],
       watch: true
     },
-    "an owner with an effect against a wait and a resume that it has to look for": {
-      text: "R",
-      before: enqueued("R"),
-      actors: [driver("A", "R"), resumer("B", "R", "e1")],
-      ticks: 1
-    },
     "an owner with an effect against a wait and a cancel that it is told of": {
       text: "R",
       before: enqueued("R"),
       actors: [driver("A", "R"), canceller("B", "R", "c1")],
       watch: true
+    },
+    "an owner with an effect that may take too long and a cancel": {
+      text: "T",
+      before: enqueued("T"),
+      actors: [driver("A", "T"), canceller("B", "T", "c1")],
+      ticks: 1
     },
     "an owner whose append fails and a resume": {
       text: "SW",
@@ -319,6 +323,14 @@ describe("in random orders", () => {
       before: enqueued("W"),
       actors: [driver("A", "W"), driver("D", "W"), resumer("B", "W", "e1")],
       expiries: 1
+    },
+    "two owners whose appends are not answered, one lease runs out": {
+      text: "SW",
+      before: enqueued("SW"),
+      actors: [driver("A", "SW"), driver("D", "SW"), resumer("B", "SW", "e1")],
+      expiries: 2,
+      unanswered: 2,
+      ticks: 2
     },
     "an owner, two resumes, two leases run out": {
       text: "WSW",
@@ -361,6 +373,14 @@ describe("in random orders", () => {
       expiries: 1,
       deaths: 2,
       ticks: 2
+    },
+    "an owner with an effect that may take too long, a resume and a cancel": {
+      text: "TPT",
+      before: enqueued("TPT"),
+      actors: [driver("A", "TPT"), resumer("B", "TPT", "e1"), canceller("X", "TPT", "c1")],
+      watch: true,
+      expiries: 1,
+      ticks: 4
     },
     "two owners of an effect that both hear of a resume and a cancel": {
       text: "RPW",
@@ -410,6 +430,23 @@ describe("while steps run one after the other", () => {
         "step",
         "complete"
       ])
+    })
+  })
+
+  it.each(["E", "P", "R", "T"])("a cancel interrupts an effect, which need not end: %s", (text) => {
+    const story: Case = {
+      text,
+      before: enqueued(text),
+      actors: [driver("A", text), canceller("X", text, "c1")],
+      watch: true
+    }
+    const rank = ({ actor, what }: Choice) => what === "works" ? 2 : actor === "A" ? 0 : 1
+    const choose = (choices: ReadonlyArray<Choice>) =>
+      choices.indexOf(choices.toSorted((a, b) => rank(a) - rank(b))[0]!)
+    playOnce(story, choose, (rest) => {
+      judge(story)(rest)
+      expect(rest.trace).not.toContain("A works")
+      expect(rest.journal.at(-1)?.type).toBe("cancelled")
     })
   })
 

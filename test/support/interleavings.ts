@@ -51,6 +51,8 @@ export interface Story {
   readonly ticks?: number
   /** How often an append may fail for good, with nothing written. */
   readonly failures?: number
+  /** How often an append may be written and not answered. */
+  readonly unanswered?: number
   /** Whether a process hears of what another one posted; otherwise it has to look. */
   readonly watch?: boolean
 }
@@ -93,6 +95,7 @@ class Stage {
   private deaths: number
   private ticks: number
   private failures: number
+  private unanswered: number
   private readonly story: Story
 
   constructor(story: Story) {
@@ -101,6 +104,7 @@ class Stage {
     this.deaths = story.deaths ?? 0
     this.ticks = story.ticks ?? 0
     this.failures = story.failures ?? 0
+    this.unanswered = story.unanswered ?? 0
     if (story.before !== undefined) {
       this.simulation.get(
         story.before as Effect.Effect<unknown, never, Storage>,
@@ -155,21 +159,16 @@ class Stage {
         })
       }
     }
-    if (busy && this.failures > 0) {
-      for (const gate of this.gates.values()) {
-        if (!gate.what.startsWith("append")) continue
-        out.push({
-          ...gate,
-          key: `${gate.key} fails`,
-          what: `${gate.what} fails`,
-          open: () => {
-            this.failures--
-            this.failed++
-            this.failing = true
-            gate.open()
-            this.failing = false
-          }
-        })
+    for (const gate of this.gates.values()) {
+      if (!gate.what.startsWith("append")) continue
+      if (this.failures > 0) {
+        out.push(this.spoilt(gate, "fails", "failing", () => {
+          this.failures--
+          this.failed++
+        }))
+      }
+      if (this.unanswered > 0) {
+        out.push(this.spoilt(gate, "is not answered", "silent", () => this.unanswered--))
       }
     }
     if (this.simulation.sleeps && (busy ? this.ticks > 0 : !this.isOver())) {
@@ -222,7 +221,22 @@ class Stage {
     }
   }
 
-  private failing = false
+  /** What becomes of the append whose gate is open. */
+  private mood: "well" | "failing" | "silent" = "well"
+
+  private spoilt(gate: Gate, how: string, mood: "failing" | "silent", spend: () => void): Gate {
+    return {
+      ...gate,
+      key: `${gate.key} ${how}`,
+      what: `${gate.what} ${how}`,
+      open: () => {
+        spend()
+        this.mood = mood
+        gate.open()
+        this.mood = "well"
+      }
+    }
+  }
 
   private kill(name: string, fiber: Fiber.Fiber<unknown, unknown>): void {
     for (const [key, gate] of this.gates) if (gate.actor === name) this.gates.delete(key)
@@ -285,11 +299,16 @@ class Stage {
             Effect.uninterruptible(change(
               `append ${lines.map((line) => /"type":"(\w+)"/.exec(line)?.[1]).join(", ")}`,
               "journal",
-              Effect.suspend(() =>
-                this.failing ? Effect.fail(planned()) : writer.append(at, lines, row)
-              ).pipe(
-                Effect.tap(() => Effect.sync(() => this.wrote.add(actor)))
-              )
+              Effect.suspend(() => {
+                if (this.mood === "failing") return Effect.fail(planned("Unknown"))
+                const written = Effect.tap(
+                  writer.append(at, lines, row),
+                  () => Effect.sync(() => this.wrote.add(actor))
+                )
+                return this.mood === "silent"
+                  ? Effect.andThen(written, Effect.fail(planned("Unavailable")))
+                  : written
+              })
             ))
         })),
       post: (run, eventId, line) =>
@@ -330,8 +349,8 @@ class Stage {
   }
 }
 
-const planned = () =>
-  new StorageError({ reason: "Unknown", doing: "append", cause: new Error("planned") })
+const planned = (reason: "Unknown" | "Unavailable") =>
+  new StorageError({ reason, doing: "append", cause: new Error("planned") })
 
 const independent = (a: Gate, b: Gate): boolean =>
   a.actor !== b.actor && a.on !== "all" && b.on !== "all"
