@@ -180,7 +180,13 @@ describe("a random body", () => {
     fails: true
   })
   // What timing cannot change: no races, nothing shared, no failure that cancels others.
-  const independent = programs({ ...kinds, fans: ["all", "each"], shared: false, fails: false })
+  const independent = programs({
+    ...kinds,
+    fans: ["all", "each"],
+    shared: false,
+    fails: false,
+    own: true
+  })
   const sequential = programs({ ...kinds, fans: [], shared: true, fails: true })
 
   /** A few of all points at which a process can die; `where` decides. */

@@ -23,7 +23,8 @@ interface Fan {
 
 export type Statement =
   | { readonly t: "step"; readonly name: string; readonly once?: boolean } & Yielded
-  | { readonly t: "wait"; readonly event: string; readonly key?: string } & Yielded
+  | { readonly t: "wait"; readonly event: string; readonly key?: string; readonly own?: boolean }
+    & Yielded
   | {
     readonly t: "fan"
     readonly op: "all" | "race" | "any"
@@ -151,13 +152,16 @@ const instructionOf = (s: Statement, scope: Scope): I.Instruction<any, any, any>
   switch (s.t) {
     case "step":
       return I.step(s.name, scope.work, s.once === true ? { delivery: "at-most-once" } : {})
-    case "wait":
-      return I.suspend(s.event, s.key === undefined ? {} : { key: s.key })
+    case "wait": {
+      const key = s.own === true ? `${s.event} at ${scope.where}` : s.key
+      return I.suspend(s.event, key === undefined ? {} : { key })
+    }
     case "fan": {
       const branches = s.branches.map(({ body, form }, k): I.Branch => {
         const [first] = body
         if (form === "instruction" && (first?.t === "step" || first?.t === "wait")) {
-          return wrapped(instructionOf(first, scope), first, scope)
+          const inner = { ...scope, where: `${scope.where}[${k}]` }
+          return wrapped(instructionOf(first, inner), first, inner)
         }
         const make = branch(body, scope, String(k))
         return form === "object" ? make() : make
@@ -264,6 +268,8 @@ export interface Kinds {
   readonly fails: boolean
   /** Steps that must not run twice. */
   readonly once: boolean
+  /** Waits that share no key, so that no wait takes the event of another. */
+  readonly own?: boolean
 }
 
 interface Shapes {
@@ -318,7 +324,8 @@ export const programs = (kinds: Kinds): fc.Arbitrary<Program> => {
   const wait: fc.Arbitrary<Statement> = fc.record({
     t: fc.constant("wait" as const),
     event: fc.constantFrom("x", "y"),
-    key: sometimes(3, fc.constantFrom("k")),
+    key: kinds.own === true ? fc.constant(undefined) : sometimes(3, fc.constantFrom("k")),
+    own: kinds.own === true ? fc.constant(true) : fc.constant(undefined),
     ...yielded
   }).map(clean)
   const shapes = (

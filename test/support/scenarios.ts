@@ -231,7 +231,8 @@ export const random = (
     if (typeof answer !== "object" || answer.status !== "suspended") return undefined
     const { event, key } = answer.waits[0]!
     // An early event may have ended the run just before this one came.
-    return workflow.resume(runId, { eventName: event!, key, eventId: `e${n}`, value: n }).pipe(
+    const value = options.sequential ? n : `for ${key}`
+    return workflow.resume(runId, { eventName: event!, key, eventId: `e${n}`, value }).pipe(
       Effect.catchTag("RunClosed", () => workflow.resume(runId))
     )
   }
