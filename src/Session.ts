@@ -93,6 +93,9 @@ export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
     })
   })
 
+/** How long a session that runs only plain functions goes without a look at the inbox. */
+const lookMillis = 1_000
+
 /** How many turns a session takes before it lets others run. */
 const turnsPerYield = 256
 
@@ -125,6 +128,7 @@ class Session {
   private poked = false
   private wake: (() => void) | undefined
   private now = { millis: -1, iso: "" }
+  private lookedAt: number
   private readonly traced: boolean
   private readonly o: Options
   private readonly clock: Clock.Clock
@@ -151,6 +155,8 @@ class Session {
       if (p.intent > 0) this.unknown.add(p)
       else this.starting.push(p)
     }
+    this.timestamp()
+    this.lookedAt = this.now.millis
     this.batch.push(start)
     this.follow()
     if (machine.defect !== undefined) {
@@ -192,6 +198,8 @@ class Session {
         // Steps and a storage that are over at once would never let anyone else run.
         if (turns % turnsPerYield === 0) yield* Effect.yieldNow
         if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
+        // Steps that are over at once never start the looker.
+        if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
         if (this.poked && this.news.length === 0) yield* this.look()
         if (this.news.length > 0) this.feedNews()
         this.takeDropped()
@@ -421,6 +429,7 @@ class Session {
   private look(): Effect.Effect<boolean, SessionError> {
     const { machine, runId, stamp, storage } = this.o
     this.poked = false
+    this.lookedAt = this.now.millis
     return Effect.map(storage.inbox(runId, stamp.incarnation, this.cursor), ({ cursor, items }) => {
       this.cursor = cursor
       this.news = items.filter((posted) => !machine.eventIds.has(posted.eventId))
