@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Page, Posted, Query } from "./Driver.ts"
 import { StorageError } from "./Driver.ts"
 import * as Signal from "./internal/signal.ts"
-import { first, type Journal, JournalCorrupt } from "./Journal.ts"
+import { type Journal, JournalCorrupt } from "./Journal.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
 import { Storage } from "./Storage.ts"
@@ -256,6 +256,3 @@ const after = (runId: string, seen: Seen | undefined) =>
     const version = yield* storage.version(runId)
     return { status: yield* status(runId), version }
   })
-
-/** The first entry of a known run. */
-export const startOf = first
