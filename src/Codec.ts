@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Json from "./internal/json.ts"
+import { Limits } from "./Limits.ts"
 import { type Outcome, Undecodable } from "./Machine.ts"
 
 /** A value that JSON would lose or change, found before anything was written. */
@@ -44,17 +45,6 @@ export class ValueTooLarge
       + `Keep it elsewhere and return a reference, or raise Workflow.Limits. Nothing was journaled.`
   }
 }
-
-/** What one value may take: bytes of JSON, and levels of nesting. */
-export interface LimitsShape {
-  readonly bytes: number
-  readonly depth: number
-}
-
-/** The limits of every value; default 1 MiB and 200 levels. */
-export const Limits: Context.Reference<LimitsShape> = Context.Reference("reprise/Limits", {
-  defaultValue: () => ({ bytes: 1024 * 1024, depth: 200 })
-})
 
 type Services = Context.Context<never>
 

@@ -78,9 +78,17 @@ export type Posted =
     readonly value?: Schema.Json
   }
   | Post & { readonly type: "cancel"; readonly reason?: string }
+  /** What a person decided of a step whose outcome nobody knows; without a step, that a run may go on. */
+  | Post & { readonly type: "settle"; readonly stepId?: string; readonly as: Settlement }
 
-/** What may have changed: a post, or an append. */
-export type Changed = "inbox" | "journal"
+/** How a step is settled by hand. */
+export type Settlement =
+  | { readonly is: "value"; readonly value?: Schema.Json }
+  | { readonly is: "failure"; readonly tag: string; readonly message: string }
+  | { readonly is: "retry" }
+
+/** What may have changed: a post, an append, or something published in this process. */
+export type Changed = "inbox" | "journal" | "progress"
 export type OnChange = (what: Changed) => void
 
 /** Who holds a run's lease. */
@@ -183,6 +191,12 @@ export interface Driver {
   readonly holder: (runId: string, now: number) => Effect.Effect<Holder | undefined, StorageError>
   /** Runs by run id. A run that a live process drives at `now` (UTC milliseconds) is `running`. */
   readonly list: (query: Query, now: number) => Effect.Effect<Page, StorageError>
+  /**
+   * Open runs without a live lease at `now` (UTC milliseconds) that somebody should drive: nothing holds
+   * them up, their `wakeAt` has passed, their inbox holds what is not journaled, or a child they wait for
+   * has ended. `scanDue` finds them for a driver without an index.
+   */
+  readonly due: (now: number) => Effect.Effect<ReadonlyArray<string>, StorageError>
   /** Removes journal and inbox. A run of the same id made later is another run. */
   readonly remove: (runId: string) => Effect.Effect<void, StorageError>
   /**
@@ -190,6 +204,8 @@ export interface Driver {
    * A driver that cannot tell never calls it: the engine looks once a second in any case.
    */
   readonly watch: (runId: string, onChange: OnChange) => () => void
+  /** Whether `watch` tells of every change, whoever made it, so that nobody needs to look. */
+  readonly seesAll: boolean
 }
 
 /** A run as a driver without an index lists it. */

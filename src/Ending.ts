@@ -3,12 +3,13 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { type Entry, type Start, type Suspend, suspension } from "./Entry.ts"
+import { type Entry, type Recorded, type Start, type Suspend, suspension } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import * as Journal from "./Journal.ts"
-import { type Outcome, Undecodable } from "./Machine.ts"
+import { type Machine, type Outcome, Undecodable } from "./Machine.ts"
 import * as Replay from "./Replay.ts"
 import type * as Status from "./Status.ts"
+import type { Storage } from "./Storage.ts"
 
 type Services = Context.Context<never>
 
@@ -17,10 +18,24 @@ export type Driven =
   | { readonly status: "success"; readonly result: unknown }
   | { readonly status: "failed"; readonly error: unknown }
   | { readonly status: "cancelled"; readonly reason: string | undefined }
-  | { readonly status: "suspended"; readonly entry: Suspend }
+  | {
+    readonly status: "suspended"
+    readonly entry: Suspend
+    /** Children it waits for, as they were seen last. */
+    readonly children?: ReadonlyArray<Seen>
+  }
   | { readonly status: "blocked"; readonly reason: string }
   /** Another live process drives the run. */
   | { readonly status: "running" }
+
+/** How a run was seen: what has changed since is news. */
+export interface Seen {
+  readonly runId: string
+  /** Of its journal. */
+  readonly version: string
+  /** Up to where its inbox was read. */
+  readonly cursor: string
+}
 
 /** What a look at a run shows, decoded. */
 export type Looked = Driven | { readonly status: "pending" } | { readonly status: "stopped" }
@@ -68,16 +83,35 @@ export const look = (
 
 /** What the code makes of a journal, without running anything. */
 export const replay = (
-  program: Replay.Program,
+  newest: Replay.Program,
   journal: Journal.Journal,
   services: Services
 ): Replay.Replayed => {
-  const metadata = Journal.first(journal)?.metadata
-  const decode = () => program.input.decode(structuredClone(metadata), services)
+  const first = Journal.first(journal)
+  const program = Replay.ofVersion(newest, first?.version) ?? newest
+  const { runId } = journal
+  const decode = () => program.input.decode(structuredClone(first?.metadata), services)
   const decoded = journal.entries.length === 0 ? new Undecodable("the journal is empty") : decode()
   return decoded instanceof Undecodable
-    ? { _tag: "Diverged", mismatch: undecodable(program, journal.runId, "input", decoded) }
+    ? { _tag: "Diverged", mismatch: undecodable(program, runId, "input", decoded) }
     : Replay.replay(program, () => value(decode()), journal, services)
+}
+
+/** A machine at the start of a journal, which it is to be fed; nothing when its input is refused. */
+export const machine = (
+  { program, runId, services }: {
+    readonly program: Replay.Program
+    readonly runId: string
+    readonly services: Services
+  },
+  entries: ReadonlyArray<Recorded>
+): Machine | undefined => {
+  const [first] = entries
+  if (first?.type !== "start") return undefined
+  const input = program.input.decode(first.metadata, services)
+  if (input instanceof Undecodable) return undefined
+  const options = { runId, services, live: false }
+  return Replay.machine(program, value(input), Replay.startOf(first), options, entries)
 }
 
 const value = (outcome: Outcome | Undecodable): unknown =>
@@ -131,3 +165,10 @@ export const ended = (
       })
   }
 }
+
+/** Whether something of a run has changed since it was seen. */
+export const hasMoved = (storage: Storage["Service"], { cursor, runId, version }: Seen) =>
+  Effect.gen(function*() {
+    if ((yield* storage.version(runId)) !== version) return true
+    return (yield* storage.inbox(runId, "", cursor)).cursor !== cursor
+  })

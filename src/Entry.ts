@@ -25,7 +25,9 @@ export const Start = Schema.Struct({
   /** The input, encoded. */
   metadata: Value,
   /** Feeds `ctx.random` and `ctx.uuid`; a fork and a checkpoint copy it. */
-  seed: optional(Schema.Int),
+  seed: Text,
+  /** When outcomes reach the disk, where that is not `sync`. */
+  durability: optional(Schema.Literals(["async", "exit"])),
   /** Recorded by `enqueue`: nobody has driven the run in this session. */
   enqueued: optional(Schema.Literal(true)),
   /** Where a fork was cut. */
@@ -33,7 +35,11 @@ export const Start = Schema.Struct({
   /** The step of another run that started this one as its child. */
   parent: optional(Schema.Struct({ runId: Schema.String, stepId: Schema.String })),
   /** The run whose `continueAs` this one goes on from. */
-  continues: Text
+  continues: Text,
+  /** The last events that the runs before it took: a repeat of one is no news. */
+  taken: optional(Schema.Array(Schema.String)),
+  /** Ids of what a person decided of the run as a whole: its deaths are counted anew. */
+  settled: optional(Schema.Array(Schema.String))
 })
 
 /** `result` or `error`; neither is a success without a value. */
@@ -53,7 +59,9 @@ export const Step = Schema.Struct({
   /** How often the work ran in the session that finished it, when more than once. */
   attempts: optional(Schema.Int),
   /** Milliseconds from the first attempt of that session to the outcome. */
-  duration: optional(Schema.Number)
+  duration: optional(Schema.Number),
+  /** Set when a person settled it: the id of what they posted. */
+  eventId: Text
 })
 
 /** One thing a suspended run waits for. Times are UTC milliseconds. */
@@ -63,6 +71,8 @@ export const Wait = Schema.Struct({
   event: Text,
   key: Text,
   reason: Text,
+  /** The child run that is waited for. */
+  childId: Text,
   since: Schema.Number,
   wakeAt: optional(Schema.Number)
 })
@@ -100,7 +110,11 @@ export const Retry = Schema.Struct({
   name: Schema.String,
   attempt: Schema.Int,
   error: Schema.Json,
-  wakeAt: Schema.Number
+  /** True when `error` was encoded by a schema of the user's and not by the engine. */
+  declared: optional(Schema.Literal(true)),
+  wakeAt: Schema.Number,
+  /** Set when a person settled it: the id of what they posted. */
+  eventId: Text
 })
 
 /** Written before an at-most-once attempt: without an outcome behind it nobody knows what happened. */
@@ -123,8 +137,14 @@ export const Child = Schema.Struct({
 /** The run takes the new path of `ctx.patched(changeId)`. */
 export const Patch = Schema.Struct({ type: Schema.tag("patch"), changeId: Schema.String })
 
-/** The step `stepId` was undone. */
-export const Undo = Schema.Struct({ type: Schema.tag("undo"), stepId: Schema.String, ...outcome })
+/** `stepId` was undone; with `error` that failed for good. */
+export const Undo = Schema.Struct({
+  type: Schema.tag("undo"),
+  stepId: Schema.String,
+  error: Value,
+  /** It begins to be undone, although a crash left open whether it was done. */
+  unknown: optional(Schema.Literal(true))
+})
 
 /** A request to cancel, taken from the inbox. The second one ends the run at once. */
 export const Cancel = Schema.Struct({
@@ -183,9 +203,14 @@ export type Wait = typeof Wait.Type
 export type Suspend = typeof Suspend.Type
 export type Resume = typeof Resume.Type
 export type Event = typeof Event.Type
+export type Timer = typeof Timer.Type
+export type Retry = typeof Retry.Type
 export type Intent = typeof Intent.Type
+export type Child = typeof Child.Type
+export type Patch = typeof Patch.Type
 export type Undo = typeof Undo.Type
 export type Cancel = typeof Cancel.Type
+export type Continue = typeof Continue.Type
 export type Complete = typeof Complete.Type
 export type Failed = typeof Failed.Type
 export type Cancelled = typeof Cancelled.Type

@@ -40,7 +40,11 @@ const is = <A>(error: unknown, constructor: new(...args: any) => A): error is A 
 /** What a `step` entry says of a failure. */
 export type Recorded = Pick<Step, "error" | "declared">
 
-const json = (error: Instruction.StepError): Recorded => {
+const json = (error: Instruction.RunError): Recorded => {
+  if (error._tag === "CompensationFailed") {
+    const { _tag, because, notUndone } = error
+    return { error: { _tag, notUndone: [...notUndone], because } }
+  }
   const { _tag, attempts, step } = error
   return error._tag === "StepTimeout"
     ? { error: { _tag, step, timeout: error.timeout, attempts } }
@@ -76,11 +80,16 @@ export const encodeStep = (
 }
 
 /** An engine's own failure as a body hears it. */
-const engine = (error: unknown): Instruction.StepError => {
-  const fields = error as Instruction.StepError
-  return fields._tag === "StepTimeout"
-    ? new Instruction.StepTimeout(fields)
-    : new Instruction.StepFailed(fields)
+const engine = (error: unknown): Instruction.RunError => {
+  const fields = error as Instruction.RunError
+  switch (fields._tag) {
+    case "StepTimeout":
+      return new Instruction.StepTimeout(fields)
+    case "CompensationFailed":
+      return new Instruction.CompensationFailed(fields)
+    default:
+      return new Instruction.StepFailed(fields)
+  }
 }
 
 /** The failure that a `step` entry hands to the body. */
@@ -124,7 +133,10 @@ export const encodeEnd = (
   if (encoded?.ok === true && encoded.json !== undefined) {
     return { error: encoded.json, declared: true }
   }
-  if (is(error, Instruction.StepFailed) || is(error, Instruction.StepTimeout)) {
+  if (
+    is(error, Instruction.StepFailed) || is(error, Instruction.StepTimeout)
+    || is(error, Instruction.CompensationFailed)
+  ) {
     return json(error)
   }
   if (workflow !== undefined || !declared.has(error)) return undefined

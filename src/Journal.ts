@@ -272,3 +272,15 @@ export const first = (journal: Journal): Start & Envelope | undefined => {
 /** Whether a newer version wrote the journal, which this one must not guess at. */
 export const isNewer = (start: Start): boolean =>
   start.format !== undefined && start.format > format
+
+/** Ids of the posts that stand in a journal, or stood in those it goes on from: they are taken once. */
+export const takenIds = (entries: ReadonlyArray<Entry>): Set<string> => {
+  const ids = new Set<string>()
+  for (const entry of entries) {
+    if (entry.type === "start") {
+      for (const id of entry.taken ?? []) ids.add(id)
+      for (const id of entry.settled ?? []) ids.add(id)
+    } else if ("eventId" in entry && entry.eventId !== undefined) ids.add(entry.eventId)
+  }
+  return ids
+}

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Posted, StorageError } from "./Driver.ts"
+import { hasMoved, type Seen } from "./Ending.ts"
 import * as Signal from "./internal/signal.ts"
 import type { JournalCorrupt, Stamp } from "./Journal.ts"
 import type { Storage, Writer } from "./Storage.ts"
@@ -27,6 +28,9 @@ export interface Options {
   readonly onNews: (news: ReadonlyArray<Posted>) => void
   /** Called when a newer session stands in the journal. */
   readonly onLost: () => void
+  /** Children that wait, as they were seen, and what is called when one of them has moved. */
+  readonly children: () => ReadonlyArray<Seen>
+  readonly onChild: () => void
 }
 
 /** Starts looking; ends when it is interrupted. */
@@ -64,4 +68,7 @@ const look = (options: Options): Effect.Effect<void, StorageError | JournalCorru
     const { items } = yield* storage.inbox(runId, stamp.incarnation, options.cursor())
     const news = items.filter((posted) => !options.isKnown(posted.eventId))
     if (news.length > 0) options.onNews(news)
+    for (const child of options.children()) {
+      if (yield* hasMoved(storage, child)) return options.onChild()
+    }
   })

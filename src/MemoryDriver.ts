@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type Driver, makeWatchers, Moved, pageOf } from "./Driver.ts"
+import { scanDue } from "./Due.ts"
 import * as Journal from "./Journal.ts"
 import * as Status from "./Status.ts"
 
@@ -38,7 +39,7 @@ export const make = (): Driver => {
     changed(runId, "journal")
     return Effect.succeed(version(runId))
   }
-  return {
+  const driver: Driver = {
     read: (runId) => Effect.sync(() => ({ text: text(runId), version: version(runId) })),
     version: (runId) => Effect.sync(() => version(runId)),
     writer: (runId) => Effect.succeed({ append: (at, lines) => append(runId, at, lines) }),
@@ -93,6 +94,7 @@ export const make = (): Driver => {
           )
         }))
       ),
+    due: (now) => Effect.suspend(() => scanDue(driver, runs.keys(), now)),
     remove: (runId) =>
       Effect.sync(() => {
         runs.delete(runId)
@@ -100,6 +102,8 @@ export const make = (): Driver => {
         leases.delete(runId)
         changed(runId, "journal")
       }),
-    watch
+    watch,
+    seesAll: true
   }
+  return driver
 }

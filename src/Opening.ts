@@ -9,7 +9,7 @@ import type { Start } from "./Entry.ts"
 import { equals } from "./internal/json.ts"
 import * as Journal from "./Journal.ts"
 import { Undecodable } from "./Machine.ts"
-import type * as Replay from "./Replay.ts"
+import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import { RunExists } from "./Runs.ts"
 import type { Loaded } from "./Storage.ts"
@@ -33,6 +33,14 @@ export class VersionMismatch
 export interface Begin {
   /** The encoded input, a copy at each call: a body may change what it is handed. */
   readonly metadata: () => Schema.Json | undefined
+  /** When its outcomes are durable; default: as its workflow says. */
+  readonly durability?: Replay.Durability | undefined
+  /** The step of another run that starts this one. */
+  readonly parent?: { readonly runId: string; readonly stepId: string } | undefined
+  /** What a run that goes on in this one hands over. */
+  readonly continues?:
+    | { readonly runId: string; readonly taken: ReadonlyArray<string> }
+    | undefined
 }
 
 type Services = Context.Context<never>
@@ -45,7 +53,7 @@ export interface Opening {
 
 /** `RunExists` or `VersionMismatch` when what is recorded is not what the caller means. */
 export const compare = (
-  program: Pick<Replay.Program, "name" | "version" | "input">,
+  newest: Replay.Program,
   { journal }: Loaded,
   begin: Begin | undefined,
   services: Services
@@ -57,35 +65,18 @@ export const compare = (
     const recorded = String(start.format), seen = String(Journal.format)
     return Effect.fail(new VersionMismatch({ runId, of: "journal format", recorded, seen }))
   }
-  if (start.workflow !== program.name) {
-    return Effect.fail(
-      new RunExists({
-        runId,
-        differs: "workflow",
-        seen: program.name,
-        recorded: start.workflow ?? ""
-      })
-    )
+  const exists = (differs: "workflow" | "input", seen: string, recorded: string) =>
+    Effect.fail(new RunExists({ runId, differs, seen, recorded }))
+  if (start.workflow !== newest.name) return exists("workflow", newest.name, start.workflow ?? "")
+  const program = Replay.ofVersion(newest, start.version)
+  if (program === undefined) {
+    const seen = [newest, ...newest.previous].map(({ version = "none" }) => version).join(", ")
+    const recorded = start.version ?? "none"
+    return Effect.fail(new VersionMismatch({ runId, of: "workflow", recorded, seen }))
   }
-  if (begin !== undefined && !sameInput(program, start, begin, services)) {
-    return Effect.fail(
-      new RunExists({
-        runId,
-        differs: "input",
-        seen: brief(begin.metadata()),
-        recorded: brief(start.metadata)
-      })
-    )
-  }
-  if (
-    start.version !== undefined && program.version !== undefined
-    && start.version !== program.version
-  ) {
-    return Effect.fail(
-      new VersionMismatch({ runId, of: "workflow", recorded: start.version, seen: program.version })
-    )
-  }
-  return Effect.void
+  return begin !== undefined && !sameInput(program, start, begin, services)
+    ? exists("input", brief(begin.metadata()), brief(start.metadata))
+    : Effect.void
 }
 
 /** Compares after decoding: what older code encoded differently may still be the same input. */
@@ -107,13 +98,21 @@ const brief = (json: unknown): string => (JSON.stringify(json) ?? "nothing").sli
 
 const writerId = () => RunId.randomText(8)
 
+/** 120 random bits as text, from Effect's `Random`, so that a seeded test makes the same runs again. */
+const seedText: Effect.Effect<string> = Effect.map(
+  Effect.all(Array.from({ length: 4 }, () => Random.nextIntBetween(0, 2 ** 30))),
+  (parts) => parts.map((part) => part.toString(32).padStart(6, "0")).join("")
+)
+
 export const firstStart = (
-  program: Pick<Replay.Program, "name" | "version">,
+  program: Pick<Replay.Program, "name" | "version" | "durability">,
   runId: string,
   begin: Begin
 ): Effect.Effect<Opening> =>
-  Effect.map(Random.nextIntBetween(0, 2 ** 31), (seed) => {
+  Effect.map(seedText, (seed) => {
     const metadata = begin.metadata()
+    const { continues, durability = program.durability, parent } = begin
+    const taken = continues?.taken ?? []
     const entry: Start = {
       type: "start",
       format: Journal.format,
@@ -121,15 +120,20 @@ export const firstStart = (
       ...(program.version === undefined ? undefined : { version: program.version }),
       runId,
       ...(metadata === undefined ? undefined : { metadata }),
-      seed
+      seed,
+      ...(durability === "sync" ? undefined : { durability }),
+      ...(parent === undefined ? undefined : { parent }),
+      ...(continues === undefined ? undefined : { continues: continues.runId }),
+      ...(taken.length === 0 ? undefined : { taken })
     }
     return { entry, stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() } }
   })
 
 export const laterStart = (
-  { journal: { head } }: Loaded
+  { head }: Pick<Journal.Journal, "head">,
+  settled: ReadonlyArray<string>
 ): Effect.Effect<Opening> =>
   Effect.sync(() => ({
-    entry: { type: "start" },
+    entry: { type: "start", ...(settled.length === 0 ? undefined : { settled }) },
     stamp: { incarnation: head.incarnation, session: head.session + 1, writer: writerId() }
   }))

@@ -5,16 +5,19 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Failure from "./Failure.ts"
 import {
   isInstruction,
   misplacedError,
+  type Retry,
   type Step,
   StepContext,
   type StepInfo,
   StepTimeout
 } from "./Instruction.ts"
+import type { StepHook } from "./StepHook.ts"
 
 /** What a step came to, before it is encoded. */
 export type Performed =
@@ -24,12 +27,16 @@ export type Performed =
     readonly error: unknown
     readonly defect: boolean
     readonly attempts: number
+    /** UTC milliseconds of the next attempt, where that is too far away to be waited for here. */
+    readonly again?: number
   }
 
 /** What does not change from attempt to attempt. */
-export type Identity = Pick<StepInfo, "runId" | "stepId" | "idempotencyKey" | "fence">
+export interface Identity extends Pick<StepInfo, "runId" | "stepId" | "idempotencyKey" | "fence"> {
+  readonly publish: (channel: string, value: unknown, attempt: number) => void
+}
 
-/** `StepInfo` of one attempt; its AbortController is only made when someone asks for the signal. */
+/** `StepInfo` of one attempt; what is rarely asked for is made when someone does. */
 class Info implements StepInfo {
   readonly runId: string
   readonly stepId: string
@@ -37,16 +44,41 @@ class Info implements StepInfo {
   readonly fence: number
   readonly attempt: number
   controller: AbortController | undefined
+  private readonly identity: Identity
   constructor(identity: Identity, attempt: number) {
     this.runId = identity.runId
     this.stepId = identity.stepId
     this.idempotencyKey = identity.idempotencyKey
     this.fence = identity.fence
     this.attempt = attempt
+    this.identity = identity
   }
   get signal(): AbortSignal {
     return (this.controller ??= new AbortController()).signal
   }
+  get publish(): StepInfo["publish"] {
+    return (channel, value) => this.identity.publish(channel, value, this.attempt)
+  }
+}
+
+/** How a step is repeated, and what is known of attempts in earlier sessions. */
+export interface Repeating {
+  readonly retry: Retry | undefined
+  readonly earlier: ReadonlyArray<Failed>
+  /** Milliseconds; the next attempt is not waited for here when it is further away. */
+  readonly longest: number
+  /** Runs ahead of every attempt but the first. */
+  readonly before?: (attempt: number) => Effect.Effect<void>
+  readonly hook?: StepHook | undefined
+}
+
+/** A failed attempt of an earlier session. */
+export interface Failed {
+  /** How many attempts had been made. */
+  readonly attempt: number
+  /** UTC milliseconds. */
+  readonly at: number
+  readonly error: unknown
 }
 
 /** A test of something that may throw when it is looked at; then it is none of what is tested for. */
@@ -79,14 +111,16 @@ const thrown = (error: unknown, attempts: number): Performed => ({
   attempts
 })
 
-/** Whether the step is one call without retry and timeout, which may be over at once. */
-const isPlain = (step: Step) =>
-  typeof step.work === "function" && step.options.retry === undefined
-  && step.options.timeout === undefined
-
-/** Calls the work of a plain step. Gives the outcome if it is over, else the effect that finishes it. */
-export const call = (step: Step, identity: Identity): Performed | Effect.Effect<Performed> => {
-  if (!isPlain(step)) return perform(step, identity)
+/** Calls the work of a step. Gives the outcome if it is over, else the effect that finishes it. */
+export const call = (
+  step: Step,
+  identity: Identity,
+  repeating: Repeating
+): Performed | Effect.Effect<Performed> => {
+  if (
+    typeof step.work !== "function" || step.options.timeout !== undefined
+    || repeating.retry !== undefined || repeating.hook !== undefined
+  ) return perform(step, identity, repeating)
   const info = new Info(identity, 1)
   let value: unknown
   try {
@@ -96,9 +130,9 @@ export const call = (step: Step, identity: Identity): Performed | Effect.Effect<
   }
   if (typeof value !== "object" || value === null) return { ok: true, value, attempts: 1 }
   if (isEffect(value)) {
-    return toPerformed(attempt(value as Effect.Effect<unknown, unknown>, info), () => 1)
+    return toPerformed(attempt(value as Effect.Effect<unknown, unknown>, info), 1)
   }
-  if (isPromise(value)) return toPerformed(settle(value, info), () => 1)
+  if (isPromise(value)) return toPerformed(settle(value, info), 1)
   if (isGenerator(value)) return thrown(generatorHint(step.name), 1)
   return success(value, 1)
 }
@@ -126,40 +160,83 @@ const settle = (promise: PromiseLike<unknown>, info: Info): Effect.Effect<unknow
 
 const toPerformed = (
   effect: Effect.Effect<unknown, unknown>,
-  attempts: () => number
+  attempts: number
 ): Effect.Effect<Performed> =>
   Effect.map(Effect.exit(effect), (exit) =>
     Exit.isSuccess(exit)
-      ? success(exit.value, attempts())
-      : { ok: false, ...Failure.ofCause(exit.cause), attempts: attempts() })
+      ? success(exit.value, attempts)
+      : { ok: false, ...Failure.ofCause(exit.cause), attempts })
 
-/** Performs a step with its retry and timeout. `before` runs ahead of every attempt but the first. */
+/** Performs a step with its retry and timeout. */
 export const perform = (
   step: Step,
   identity: Identity,
-  before: (attempt: number) => Effect.Effect<void> = () => Effect.void
+  { before, earlier, hook, longest, retry }: Repeating
 ): Effect.Effect<Performed> =>
-  Effect.suspend(() => {
-    const { retry, timeout } = step.options
-    let attempts = 0
-    const once = Effect.suspend(() => {
-      const info = new Info(identity, ++attempts)
-      const work = attempts === 1
-        ? run(step, info)
-        : Effect.andThen(before(attempts), run(step, info))
-      return timeout === undefined
-        ? work
-        : limited(work, Duration.fromInputUnsafe(timeout), identity.stepId, () => attempts)
-    })
-    if (retry === undefined) return toPerformed(once, () => attempts)
-    const repeated = typeof retry === "number"
-      ? Effect.retry(once, { times: retry })
-      : Schedule.isSchedule(retry)
-      ? Effect.retry(once, retry)
-      : Effect.retry(once, retry as Effect.Retry.Options<unknown>)
-    // The services of the user's schedule are part of the step's R.
-    return toPerformed(repeated as Effect.Effect<unknown, unknown>, () => attempts)
+  Effect.gen(function*() {
+    const clock = yield* Effect.clockWith(Effect.succeed)
+    const { timeout } = step.options
+    const first = (earlier.at(-1)?.attempt ?? 0) + 1
+    const delayAfter = retry === undefined ? undefined : yield* delays(retry, earlier)
+    for (let attempts = first;; attempts++) {
+      const info = new Info(identity, attempts)
+      if (before !== undefined && attempts > first) yield* before(attempts)
+      const own = run(step, info)
+      const work = hook === undefined ? own : hook({ ...identity, name: step.name }, own)
+      const performed = yield* toPerformed(
+        timeout === undefined
+          ? work
+          : limited(work, Duration.fromInputUnsafe(timeout), identity.stepId, attempts),
+        attempts
+      )
+      if (performed.ok || performed.defect || delayAfter === undefined) return performed
+      const now = clock.currentTimeMillisUnsafe()
+      const delay = yield* delayAfter(performed.error, attempts, now)
+      if (delay === undefined) return performed
+      if (delay > longest) return { ...performed, again: now + delay }
+      yield* Effect.sleep(delay)
+    }
   })
+
+type Delay = (
+  error: unknown,
+  attempt: number,
+  now: number
+) => Effect.Effect<number | undefined>
+
+/** The milliseconds before the next attempt, or undefined when there is none. Schedules go on where they stood. */
+const delays = (retry: Retry, earlier: ReadonlyArray<Failed>): Effect.Effect<Delay> =>
+  Effect.gen(function*() {
+    const options: Effect.Retry.Options<unknown> = typeof retry === "number"
+      ? { times: retry }
+      : Schedule.isSchedule(retry)
+      ? { schedule: retry }
+      : retry
+    const { schedule = Schedule.forever, times = Infinity, until, while: whilst } = options
+    // The services of the user's schedule are part of the step's R.
+    const step = yield* Schedule.toStep(
+      schedule as Schedule.Schedule<unknown, unknown>
+    )
+    const next: Delay = (error, attempt, now) =>
+      Effect.gen(function*() {
+        if (attempt > times) return undefined
+        if (whilst !== undefined && !(yield* answer(whilst(error)))) return undefined
+        if (until !== undefined && (yield* answer(until(error)))) return undefined
+        return yield* Pull.matchEffect(step(now, error), {
+          onSuccess: ([, duration]) => Effect.succeed(Duration.toMillis(duration)),
+          onFailure: Effect.failCause,
+          onDone: () => Effect.undefined
+        })
+      })
+    let attempt = 1
+    for (const failed of earlier) {
+      for (; attempt <= failed.attempt; attempt++) yield* next(failed.error, attempt, failed.at)
+    }
+    return next
+  })
+
+const answer = (said: boolean | Effect.Effect<boolean, unknown, unknown>) =>
+  typeof said === "boolean" ? Effect.succeed(said) : said as Effect.Effect<boolean>
 
 const run = (step: Step, info: Info): Effect.Effect<unknown, unknown> => {
   if (typeof step.work !== "function") {
@@ -183,12 +260,12 @@ const limited = <A, E>(
   effect: Effect.Effect<A, E>,
   timeout: Duration.Duration,
   step: string,
-  attempts: () => number
+  attempts: number
 ) =>
   Effect.timeoutOrElse(effect, {
     duration: timeout,
     orElse: () =>
       Effect.fail(
-        new StepTimeout({ step, timeout: Duration.toMillis(timeout), attempts: attempts() })
+        new StepTimeout({ step, timeout: Duration.toMillis(timeout), attempts })
       )
   })

@@ -4,13 +4,24 @@
  * Pure. What cannot be journaled is a typed error, found here, before anything is appended.
  */
 import type * as Context from "effect/Context"
+import * as Chain from "./Chain.ts"
 import * as Codec from "./Codec.ts"
 import type { Posted } from "./Driver.ts"
-import type { Cancelled, Complete, Entry, Failed, Intent, Step } from "./Entry.ts"
+import type {
+  Cancelled,
+  Complete,
+  Continue,
+  Entry,
+  Failed,
+  Intent,
+  Retry,
+  Step,
+  Timer
+} from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import type * as Instruction from "./Instruction.ts"
 import { describe } from "./internal/describe.ts"
-import type { Machine, Pending } from "./Machine.ts"
+import { type Machine, type Pending, Undecodable } from "./Machine.ts"
 import type { Performed } from "./Perform.ts"
 import * as Replay from "./Replay.ts"
 
@@ -22,13 +33,83 @@ export interface Of {
 }
 
 /** An end that a session writes. */
-export type End = Complete | Failed | Cancelled
+export type End = Complete | Failed | Cancelled | Continue
 
 type Unencodable = Codec.Unserializable | Codec.ValueTooLarge
 
 /** The step behind something pending that is one. */
 export const stepOf = (pending: Pending): Instruction.Step =>
   pending.instruction as Instruction.Step
+
+/** The entry for an attempt that is to be repeated later. */
+export const retry = (
+  { program, services }: Of,
+  pending: Pending,
+  failed: Extract<Performed, { readonly ok: false }>,
+  wakeAt: number
+): Retry => {
+  const { attempts } = failed
+  const { name, options } = stepOf(pending)
+  const at = { id: pending.id, attempts, schema: options.error }
+  const { declared, error } = Failure.encodeStep(failed, at, program.error, services)
+  return {
+    type: "retry",
+    stepId: pending.id,
+    name,
+    attempt: attempts,
+    error: error ?? null,
+    ...(declared === undefined ? undefined : { declared }),
+    wakeAt
+  }
+}
+
+/** The entry for a step that was cancelled before it began. */
+export const interrupted = (of: Of, pending: Pending): Step | Unencodable => {
+  const error = { _tag: "Interrupted", message: "cancelled before it began" }
+  return step(of, pending, { ok: false, error, defect: true, attempts: 0 }, 0)
+}
+
+/** The entry for a timer that went off. */
+export const timer = ({ id, instruction }: Pending): Timer => ({
+  type: "timer",
+  stepId: id,
+  ...(instruction.op === "suspend" ? { event: instruction.name } : undefined)
+})
+
+/** The entry for what a person decided of a step, or why it cannot be taken. */
+export const settled = (
+  of: Of,
+  machine: Machine,
+  { as, eventId, stepId }: Extract<Posted, { readonly type: "settle" }>,
+  now: number
+): Step | Retry | string => {
+  const pending = machine.pending.get(stepId ?? "")
+  if (pending?.instruction.op !== "step" || pending.intent === 0) {
+    return `no outcome of "${stepId ?? ""}" is unknown`
+  }
+  const { name, options } = pending.instruction
+  const attempts = (pending.retry?.failed.at(-1)?.attempt ?? 0) + 1
+  switch (as.is) {
+    case "value": {
+      const { value: result } = as
+      const decoded = Codec.of(options.schema).decode(result, of.services)
+      if (decoded instanceof Undecodable) return decoded.why
+      const outcome = result === undefined ? undefined : { result }
+      return { type: "step", stepId: pending.id, name, ...outcome, eventId }
+    }
+    case "failure": {
+      const { message, tag } = as
+      const failed = { ok: false, error: { _tag: tag, message }, defect: true, attempts } as const
+      const entry = step(of, pending, failed, 0)
+      return "_tag" in entry ? entry.message : { ...entry, eventId }
+    }
+    case "retry": {
+      const error = { _tag: "OutcomeUnknown", message: "a person decided to run it again" }
+      const failed = { ok: false, error, defect: true, attempts } as const
+      return { ...retry(of, pending, failed, now), eventId }
+    }
+  }
+}
 
 /** The entry for a step's outcome; `duration` in milliseconds. */
 export const step = (
@@ -71,8 +152,11 @@ export const intent = (pending: Pending, attempt: number): Intent => ({
   attempt
 })
 
-/** The entry for a post: for the wait that takes it, or to be kept. */
-export const posted = (machine: Machine, post: Posted): Entry => {
+/** The entry for an event or a cancel: for the wait that takes it, or to be kept. */
+export const posted = (
+  machine: Machine,
+  post: Exclude<Posted, { readonly type: "settle" }>
+): Entry => {
   const { eventId } = post
   if (post.type === "cancel") {
     return {
@@ -97,11 +181,19 @@ export const posted = (machine: Machine, post: Posted): Entry => {
 /** The entry that ends a run whose body has ended, or why there is none. */
 export const end = (
   { program, runId, services }: Of,
-  { cancelled, declared, outcome }: Machine
+  { cancelled, continued, declared, outcome }: Machine
 ): End | Unencodable | Replay.BodyDefect => {
   if (cancelled !== undefined) {
     const { reason } = cancelled
     return { type: "cancelled", ...(reason === undefined ? undefined : { reason }) }
+  }
+  if (continued !== undefined && outcome?.ok === true) {
+    const encoded = program.input.encode(continued.input, services)
+    if (!encoded.ok) {
+      return Codec.rejection(encoded.refused, { runId, what: "the input of ctx.continueAs" })
+    }
+    const metadata = encoded.json === undefined ? undefined : { metadata: encoded.json }
+    return { type: "continue", runId: Chain.nextId(runId), ...metadata }
   }
   if (outcome?.ok !== false) {
     const encoded = program.output.encode(outcome?.value, services)

@@ -5,7 +5,7 @@
  * rules, do not go together. Pure and synchronous: the engine, the command line and tests use the same
  * function. The tree itself is in `Machine`.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import type { Posted } from "./Driver.ts"
@@ -14,6 +14,7 @@ import * as Failure from "./Failure.ts"
 import * as Instruction from "./Instruction.ts"
 import type { Journal } from "./Journal.ts"
 import * as Machine from "./Machine.ts"
+import * as SliceGuard from "./SliceGuard.ts"
 
 /**
  * The journal says that one thing came next and the code does another. Nothing was executed and nothing
@@ -62,6 +63,24 @@ export class BodyDefect extends Schema.TaggedError<BodyDefect>("reprise/BodyDefe
   }
 }
 
+/**
+ * The body made an instruction and neither yielded it nor placed it in a branch, so it never ran: mostly
+ * a forgotten `yield*`. Found by the slice guard, before the end was journaled; the run stays open.
+ */
+export class NotYielded extends Schema.TaggedError<NotYielded>("reprise/NotYielded")("NotYielded", {
+  runId: Schema.String,
+  workflow: Schema.String,
+  saw: Schema.String,
+  source: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    return `${this.saw}${
+      this.source === undefined ? "" : ` (${this.source})`
+    }. Write yield* before it, `
+      + `or take it out. Run "${this.runId}" of workflow "${this.workflow}" stays open.`
+  }
+}
+
 /** What the engine needs of a workflow. */
 export interface Program {
   readonly name: string
@@ -70,8 +89,59 @@ export interface Program {
   readonly output: Codec.Codec
   readonly error: Codec.Codec | undefined
   readonly events: Readonly<Record<string, Codec.Codec>>
+  readonly channels: Readonly<Record<string, Codec.Codec>>
+  /** When outcomes are durable, where the run says nothing else. */
+  readonly durability: Durability
+  /** Changes of `ctx.patched` whose old path is gone. */
+  readonly retired: ReadonlyArray<string>
+  /** The same workflow in older versions, for runs that were started by them. */
+  readonly previous: ReadonlyArray<Program>
+  /** The id of a run that is started without one. */
+  readonly runIdOf: ((input: unknown) => string) | undefined
+  /** False for a contract, which can be written to and not driven. */
+  readonly hasBody: boolean
   readonly body: (input: unknown) => Iterator<unknown, unknown, unknown>
 }
+
+/**
+ * When a step's outcome is on the disk:
+ * - `sync`: before the next step begins
+ * - `async`: in order, in the background; what was not yet written runs again after a crash
+ * - `exit`: when the run suspends or ends; after a crash the session runs again
+ */
+export type Durability = "sync" | "async" | "exit"
+
+/** The body that a run of this version goes on with. */
+export const ofVersion = (
+  newest: Program,
+  version: string | undefined
+): Program | undefined => {
+  const all = [newest, ...newest.previous]
+  // A run from before there were versions goes on with the body that has none, else with the newest.
+  return all.find((program) => program.version === version)
+    ?? (version === undefined || newest.version === undefined ? newest : undefined)
+}
+
+/** The program behind a callee of a child instruction. */
+export const programOf = (callee: Instruction.Callee<any, any, any, any>): Program =>
+  callee["~callee"].program as Program
+
+/** What is checked while a body runs; each costs something, and finds mistakes at once. */
+export interface GuardShape {
+  /** Clocks, chance, network and timers are refused between two yields. */
+  readonly slices: boolean
+  /** After every step the journal is replayed from the top, and compared. */
+  readonly shadow: boolean
+}
+
+const isDevelopment = (): boolean =>
+  (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.NODE_ENV
+    === "development"
+
+/** On where `NODE_ENV` is `development`, and in the test kit. */
+export const Guard: Context.Reference<GuardShape> = Context.Reference("reprise/Guard", {
+  defaultValue: (): GuardShape => ({ slices: isDevelopment(), shadow: isDevelopment() })
+})
 
 /** What the code makes of a journal. */
 export type Replayed =
@@ -83,7 +153,7 @@ export type Replayed =
     readonly waits: ReadonlyArray<Wait>
   }
   | { readonly _tag: "Diverged"; readonly mismatch: ReplayMismatch }
-  | { readonly _tag: "Broke"; readonly defect: BodyDefect }
+  | { readonly _tag: "Broke"; readonly defect: BodyDefect | NotYielded }
 
 type Services = Context.Context<never>
 
@@ -97,8 +167,34 @@ const codec = (program: Program, services: Services): Machine.Codec => ({
   event: (name, value) => {
     const known = Object.hasOwn(program.events, name) ? program.events[name] : undefined
     return (known ?? Codec.strict).decode(value as Schema.Json | undefined, services)
-  }
+  },
+  child: ({ callee, discard }, entry) => {
+    const { declared, error, result, stepId } = entry
+    if (entry.cancelled === true) {
+      return { ok: false, error: cancelledChild(stepId, entry.childId) }
+    }
+    const of = callee === undefined ? undefined : programOf(callee)
+    if (error === undefined) {
+      return (discard ? Codec.strict : of?.output ?? Codec.strict).decode(result, services)
+    }
+    const ended = { error, ...(declared === undefined ? undefined : { declared }) }
+    const decoded = Failure.decodeEnd(ended, (of ?? program).error, services)
+    return decoded instanceof Machine.Undecodable
+      ? decoded
+      : { ok: false, error: (decoded as { readonly value: unknown }).value }
+  },
+  mayEndWith: (error, declared) =>
+    Failure.encodeEnd(error, program.error, declared, services) !== undefined
 })
+
+const cancelledChild = (step: string, childId: string) =>
+  new Instruction.StepFailed({
+    step,
+    tag: "Cancelled",
+    message: `the child run "${childId}" was cancelled`,
+    attempts: 1,
+    defect: false
+  })
 
 /** Why the code cannot take what was posted, or undefined when it can. */
 export const refuses = (
@@ -106,7 +202,7 @@ export const refuses = (
   posted: Posted,
   services: Services
 ): string | undefined => {
-  if (posted.type === "cancel") return undefined
+  if (posted.type !== "event") return undefined
   const { eventName, value } = posted
   const known = Object.hasOwn(program.events, eventName) ? program.events[eventName] : undefined
   if (known === undefined) return `workflow "${program.name}" has no event "${eventName}"`
@@ -116,19 +212,33 @@ export const refuses = (
     : undefined
 }
 
-/** A machine that has been fed nothing yet. `input` is decoded. */
+export interface Running {
+  readonly runId: string
+  readonly live: boolean
+  readonly services: Services
+}
+
+/** A machine that has been fed nothing yet. `input` is decoded; `recorded` is what it will be fed. */
 export const machine = (
   program: Program,
   input: unknown,
-  start: { readonly timestamp: string },
-  options: { readonly runId: string; readonly live: boolean; readonly services: Services }
-): Machine.Machine =>
-  new Machine.Machine(() => program.body(input), start, {
-    runId: options.runId,
+  start: Machine.Start,
+  { live, runId, services }: Running,
+  recorded: ReadonlyArray<Entry> = []
+): Machine.Machine => {
+  const { retired } = program
+  const guard = Context.get(services, Guard).slices
+  if (guard) SliceGuard.install()
+  const options = {
+    runId,
     workflow: program.name,
-    codec: codec(program, options.services),
-    live: options.live
-  })
+    codec: codec(program, services),
+    live,
+    guard,
+    retired
+  }
+  return new Machine.Machine(() => program.body(input), start, options, recorded)
+}
 
 /** Feeds `entries` from `from` on; gives the offset at which they diverged. */
 export const feed = (
@@ -141,6 +251,44 @@ export const feed = (
     if (to.diverged !== undefined || to.defect !== undefined) return offset
   }
   return undefined
+}
+
+/** What the machine takes from the first entry of a journal. */
+export const startOf = (
+  first: Entry & { readonly timestamp: string; readonly incarnation: string }
+): Machine.Start => {
+  const { incarnation, timestamp } = first
+  const { seed, taken } = first.type === "start" ? first : {}
+  return {
+    incarnation,
+    timestamp,
+    ...(seed === undefined ? undefined : { seed }),
+    ...(taken === undefined ? undefined : { taken })
+  }
+}
+
+/** A fresh machine, fed what a session found and what it fed since: to be asked again where something was made. */
+export const again = (
+  { program, runId, services }: {
+    readonly program: Program
+    readonly runId: string
+    readonly services: Services
+  },
+  found: ReadonlyArray<Entry & { readonly timestamp: string; readonly incarnation: string }>,
+  since: ReadonlyArray<{ readonly json: string; readonly timestamp: string }>
+): Machine.Machine | undefined => {
+  const entries = [
+    ...structuredClone(found),
+    ...since.map(({ json, timestamp }) => ({ ...JSON.parse(json), timestamp, incarnation: "" }))
+  ]
+  const [first] = entries
+  if (first?.type !== "start") return undefined
+  const input = program.input.decode(first.metadata, services)
+  if (input instanceof Machine.Undecodable || !input.ok) return undefined
+  const options = { runId, services, live: false }
+  const m = machine(program, input.value, startOf(first), options, entries)
+  feed(m, entries)
+  return m
 }
 
 /**
@@ -158,7 +306,8 @@ export const replay = (
   const { runId } = journal
   const run = () => {
     const entries = structuredClone(journal.entries)
-    const m = machine(program, input(), entries[0]!, { runId, live: false, services })
+    const first = startOf(entries[0]!)
+    const m = machine(program, input(), first, { runId, live: false, services }, entries)
     return { m, offset: feed(m, entries) }
   }
   const { m, offset } = run()
@@ -169,7 +318,7 @@ export const replay = (
     }
   }
   if (m.defect !== undefined) {
-    return { _tag: "Broke", defect: defectOf(program, runId, m.defect.message) }
+    return { _tag: "Broke", defect: broke(program, runId, m.defect, () => run().m.defect) }
   }
   if (m.outcome === undefined) {
     const steps = [...m.pending.values()].filter((p) => p.instruction.op === "step").map((p) =>
@@ -198,6 +347,26 @@ export const mismatch = (
     offset,
     expected: show(diverged.expected),
     actual: diverged.actual,
+    ...(source === undefined ? undefined : { source })
+  })
+}
+
+/** The error for a rule that the body broke. `again` breaks it once more, with instructions remembering their lines. */
+export const broke = (
+  program: Program,
+  runId: string,
+  defect: Machine.Defect,
+  again: () => Machine.Defect | undefined
+): BodyDefect | NotYielded => {
+  if (defect.notYielded === undefined) {
+    return defectOf(program, runId, defect.message, defect.cause)
+  }
+  const made = Instruction.traced(again)?.notYielded
+  const source = made === undefined ? undefined : userLine(Instruction.stackOf(made))
+  return new NotYielded({
+    runId,
+    workflow: program.name,
+    saw: defect.message,
     ...(source === undefined ? undefined : { source })
   })
 }

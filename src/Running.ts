@@ -2,17 +2,15 @@
  * The effects of a session that run beside each other: starts them, collects what came out, interrupts
  * what was cancelled or lost. Knows no journal; the session decides what becomes of an outcome.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Pending } from "./Machine.ts"
-import * as Perform from "./Perform.ts"
 import { stepOf } from "./Record.ts"
 
 /** An outcome that waits to be taken. */
-export interface Arrived {
+export interface Arrived<A> {
   readonly pending: Pending
-  readonly performed: Perform.Performed
+  readonly outcome: A
   /** UTC milliseconds of its start. */
   readonly began: number
 }
@@ -25,33 +23,22 @@ export interface Asked {
   readonly acknowledged: () => void
 }
 
-export interface Options {
-  readonly clock: Clock.Clock
-  readonly identity: (pending: Pending) => Perform.Identity
-  /** Adds what surrounds a step: log annotations, a span. */
-  readonly surround: (
-    pending: Pending,
-    effect: Effect.Effect<Perform.Performed>
-  ) => Effect.Effect<Perform.Performed>
-  /** Called when something has arrived. */
-  readonly onArrival: () => void
-}
-
 /** How long interrupted effects may take to clean up before they are no longer waited for. */
 const cleanUpMillis = 10_000
 
-export class Running {
-  arrived: Array<Arrived> = []
+export class Running<A> {
+  arrived: Array<Arrived<A>> = []
   asked: Array<Asked> = []
   private readonly fibers = new Map<
     string,
     { readonly pending: Pending; readonly fiber: Fiber.Fiber<void> }
   >()
   private readonly ending: Array<Fiber.Fiber<unknown>> = []
-  private readonly o: Options
+  private readonly onArrival: () => void
 
-  constructor(options: Options) {
-    this.o = options
+  /** `onArrival` is called when something has arrived. */
+  constructor(onArrival: () => void) {
+    this.onArrival = onArrival
   }
 
   /** Whether anything runs, or waits to be taken. */
@@ -63,45 +50,47 @@ export class Running {
     return this.arrived.length > 0 || this.asked.length > 0
   }
 
-  /** Starts a step; what is over at once has arrived when this returns. */
-  launch(pending: Pending): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const began = this.o.clock.currentTimeMillisUnsafe()
-      const arrive = (performed: Perform.Performed) => {
-        this.fibers.delete(pending.id)
-        this.arrived.push({ pending, performed, began })
-        this.o.onArrival()
-      }
-      const step = stepOf(pending)
-      const identity = this.o.identity(pending)
-      const called = isRepeatedOnce(pending)
-        ? Perform.perform(step, identity, (attempt) => this.ask(pending, attempt))
-        : Perform.call(step, identity)
-      if (!Effect.isEffect(called)) {
-        arrive(called)
-        return Effect.void
-      }
-      const effect = Effect.map(this.o.surround(pending, called), arrive)
-      return Effect.map(Effect.forkDetach(effect), (fiber) => {
-        this.fibers.set(pending.id, { pending, fiber })
-      })
+  has(pending: Pending): boolean {
+    return this.fibers.get(pending.id)?.pending === pending
+  }
+
+  /** Takes an outcome that is there already. */
+  arrive(pending: Pending, outcome: A, began: number): void {
+    this.fibers.delete(pending.id)
+    this.arrived.push({ pending, outcome, began })
+    this.onArrival()
+  }
+
+  /** Runs an effect whose value is the outcome. */
+  launch(pending: Pending, effect: Effect.Effect<A>, began: number): Effect.Effect<void> {
+    const whole = Effect.map(effect, (outcome) => this.arrive(pending, outcome, began))
+    return Effect.map(Effect.forkDetach(whole), (fiber) => {
+      this.fibers.set(pending.id, { pending, fiber })
     })
   }
 
-  private ask(pending: Pending, attempt: number): Effect.Effect<void> {
+  /** Asks for an intent of a further attempt; succeeds once it is durable. */
+  ask(pending: Pending, attempt: number): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       this.asked.push({ pending, attempt, acknowledged: () => resume(Effect.void) })
-      this.o.onArrival()
+      this.onArrival()
     })
   }
 
-  /** Interrupts a step that was cancelled or lost; its outcome no longer counts. */
+  /** Interrupts what was cancelled or lost; its outcome no longer counts. */
   drop(pending: Pending): void {
+    const fiber = this.release(pending)
+    if (fiber === undefined) return
+    fiber.interruptUnsafe()
+    this.ending.push(fiber)
+  }
+
+  /** Lets something run on by itself: nobody waits for it any more. */
+  release(pending: Pending): Fiber.Fiber<void> | undefined {
     const running = this.fibers.get(pending.id)
-    if (running?.pending !== pending) return
+    if (running?.pending !== pending) return undefined
     this.fibers.delete(pending.id)
-    running.fiber.interruptUnsafe()
-    this.ending.push(running.fiber)
+    return running.fiber
   }
 
   /** Interrupts everything, and waits for its clean-up, but not for ever. */

@@ -4,10 +4,11 @@
  * Session owns the machine, the running effects and the order in which outcomes are taken. Storage
  * owns what is durable; `Interpreter` owns when a session is opened and what follows it. Invariants:
  * S1. Nothing is executed before the entries it follows from are acknowledged, the session's `start`
- *     first of all.
+ *     first of all. (`async` and `exit` give up the rest of it, not the `start`.)
  * S2. Outcomes are fed in the order they are journaled, each with what follows from it, in one append.
  * S3. The inbox is looked at before the run suspends or ends.
  * S4. After `Moved` by someone else nothing is appended and every effect is interrupted.
+ * S5. A child hears of a cancel before its parent ends.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -15,20 +16,32 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
+import { Appender } from "./Appender.ts"
+import { type ChildOutcome, Children } from "./Children.ts"
 import type * as Codec from "./Codec.ts"
 import type { Posted, StorageError } from "./Driver.ts"
-import { type Entry, type Recorded, type Suspend, suspension } from "./Entry.ts"
+import type { Driven, Seen } from "./Ending.ts"
+import { type Entry, type Recorded, type Suspend, suspension, type Wait } from "./Entry.ts"
 import { type JournalCorrupt, type Stamp, type Stamped, stamped } from "./Journal.ts"
+import { JournalLimits, ShortWait } from "./Limits.ts"
+import type { Live } from "./Live.ts"
 import * as Looker from "./Looker.ts"
-import type { Machine, Pending } from "./Machine.ts"
-import { type Observer, Observers, type RunEvent } from "./Observer.ts"
+import { type Machine, type Pending, wakeAtOf } from "./Machine.ts"
+import type { RunEvent } from "./Observer.ts"
+import type { Begin, VersionMismatch } from "./Opening.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
+import type { RunExists, RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
-import { type Asked, isRepeatedOnce, Running } from "./Running.ts"
+import type { RunIdRejected } from "./RunId.ts"
+import { type Asked, Running } from "./Running.ts"
+import * as Shadow from "./Shadow.ts"
+import { StepHook } from "./StepHook.ts"
 import { type Storage, succeedTrue, type Writer } from "./Storage.ts"
+import { Telling } from "./Telling.ts"
+import { Timers } from "./Timers.ts"
 
 /** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
 export class Fenced extends Schema.TaggedError<Fenced>("reprise/Fenced")("Fenced", {
@@ -47,15 +60,21 @@ export type SessionError =
   | Fenced
   | Replay.ReplayMismatch
   | Replay.BodyDefect
+  | Replay.NotYielded
   | Codec.Unserializable
   | Codec.ValueTooLarge
+  // of a child
+  | RunNotFound
+  | RunExists
+  | VersionMismatch
+  | RunIdRejected
 
 /** How a session ended. */
 export type Conclusion =
   | { readonly _tag: "Ended"; readonly entry: Record.End }
-  | { readonly _tag: "Suspended"; readonly entry: Suspend }
-  /** Steps whose at-most-once attempt has no known outcome. */
-  | { readonly _tag: "Blocked"; readonly steps: ReadonlyArray<string> }
+  | { readonly _tag: "Suspended"; readonly entry: Suspend; readonly children: ReadonlyArray<Seen> }
+  /** It must not go on by itself. */
+  | { readonly _tag: "Blocked"; readonly reason: string }
   /** Its own `start` was beaten: read again and decide again. */
   | { readonly _tag: "Beaten" }
 
@@ -64,6 +83,7 @@ export interface Options extends Record.Of {
   readonly writer: Writer
   readonly stamp: Stamp
   readonly machine: Machine
+  readonly durability: Replay.Durability
   /** The accepted entries this session found. */
   readonly found: ReadonlyArray<Recorded>
   /** Opens the session: a `start`. */
@@ -72,6 +92,18 @@ export interface Options extends Record.Of {
   readonly news: ReadonlyArray<Posted>
   readonly cursor: string
   readonly leaseToken: string
+  readonly live: Live
+  /** How a child is driven, or its start recorded. */
+  readonly drive: (
+    program: Replay.Program,
+    runId: string,
+    begin: Begin
+  ) => Effect.Effect<Driven, SessionError>
+  readonly enqueue: (
+    program: Replay.Program,
+    runId: string,
+    begin: Begin
+  ) => Effect.Effect<void, SessionError>
 }
 
 /** A session that is over. */
@@ -86,7 +118,7 @@ export interface Ran {
 /** Runs the session to its conclusion. */
 export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
   Clock.clockWith((clock) => {
-    const session = new Session(options, clock, Context.get(options.services, Observers))
+    const session = new Session(options, clock)
     return Effect.map(session.supervise(), (conclusion) => {
       const { cursor, steps } = session
       return { conclusion, cursor, steps }
@@ -99,6 +131,17 @@ const lookMillis = 1_000
 /** How many turns a session takes before it lets others run. */
 const turnsPerYield = 256
 
+/** How the steps of an undo are repeated that say nothing themselves: 10 times over about two minutes. */
+const undoRetry = { times: 10, schedule: Schedule.exponential("200 millis") }
+
+type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
+
+/** What arrives: of a step, of a child, or why a child could not be started. */
+type Outcome =
+  | { readonly _tag: "Step"; readonly performed: Perform.Performed }
+  | ChildOutcome<SessionError>
+  | { readonly _tag: "Refused"; readonly error: SessionError }
+
 class Session {
   /** Up to where the inbox was read. */
   cursor: string
@@ -107,13 +150,21 @@ class Session {
   private news: ReadonlyArray<Posted>
   /** What was fed and is to be appended. */
   private batch: Array<Stamped> = []
-  /** Steps to be started once the batch is acknowledged. */
+  /** Steps and children to be started once the batch is acknowledged. */
   private starting: Array<Pending> = []
-  private readonly running: Running
+  private readonly running: Running<Outcome>
+  private readonly timers: Timers
+  private readonly children: Children<SessionError>
+  /** Children that are open while nothing can be done for them here. */
+  private readonly parked = new Map<Pending, Parked>()
+  /** Children that are to hear of a cancel; true where they are to end at once. */
+  private cancels: Array<readonly [child: Pending, again: boolean]> = []
   /** Repeated attempts whose intent is in the batch. */
   private readonly recorded: Array<Asked> = []
   /** Steps an earlier session left with an intent and no outcome: never started again. */
   private readonly unknown = new Set<Pending>()
+  /** What was pending when the session opened: an earlier one may have started it. */
+  private readonly old = new Set<Pending>()
   /** Why the session cannot go on. */
   private failure: SessionError | undefined
   private opened = false
@@ -126,41 +177,69 @@ class Session {
   private fenced = false
   /** Set when the looker saw news. */
   private poked = false
+  private warned = false
   private wake: (() => void) | undefined
   private now = { millis: -1, iso: "" }
   private lookedAt: number
-  private readonly traced: boolean
+  private readonly longestWait: number
+  private readonly limits
+  private readonly shadow: boolean
+  private readonly hook: StepHook | undefined
   private readonly o: Options
   private readonly clock: Clock.Clock
-  private readonly observers: ReadonlyArray<Observer>
+  private readonly appender: Appender
+  private readonly telling: Telling
 
-  constructor(options: Options, clock: Clock.Clock, observers: ReadonlyArray<Observer>) {
-    const { cursor, machine, news, program, runId, services, start } = options
+  constructor(options: Options, clock: Clock.Clock) {
+    const { cursor, durability, live, machine, news, services, stamp, start, writer } = options
     this.o = options
     this.clock = clock
-    this.observers = observers
     this.cursor = cursor
     this.news = news
-    this.traced = services.mapUnsafe.has(Tracer.Tracer.key)
-    this.running = new Running({
-      clock,
-      identity: (pending) => this.identity(pending),
-      surround: (pending, effect) => this.surround(pending, effect),
-      onArrival: () => this.wake?.()
+    this.longestWait = Context.get(services, ShortWait)
+    this.limits = Context.get(services, JournalLimits)
+    this.shadow = Shadow.isOn(options)
+    this.hook = Context.get(services, StepHook)
+    this.telling = new Telling(options, live)
+    this.children = new Children({ ...options, incarnation: stamp.incarnation })
+    this.running = new Running(() => this.wake?.())
+    this.timers = new Timers((p) => this.isPending(p))
+    this.appender = new Appender({
+      writer,
+      stamp,
+      durability,
+      onAcknowledged: (entries) => this.acknowledge(entries),
+      onBroken: (error) => {
+        if (error === undefined) this.fenced = true
+        else this.failure ??= error
+        this.interruptWorker()
+      }
     })
     machine.live = true
     machine.fresh = []
     for (const p of machine.pending.values()) {
-      if (p.instruction.op !== "step") continue
-      if (p.intent > 0) this.unknown.add(p)
-      else this.starting.push(p)
+      this.old.add(p)
+      if (p.cancelling === undefined) this.admit(p)
     }
     this.timestamp()
     this.lookedAt = this.now.millis
     this.batch.push(start)
     this.follow()
-    if (machine.defect !== undefined) {
-      this.failure = Replay.defectOf(program, runId, machine.defect.message)
+    this.checkDefect()
+  }
+
+  private isPending(p: Pending): boolean {
+    return this.o.machine.pending.get(p.id) === p
+  }
+
+  /** Starts what became pending, or sets its timer. */
+  private admit(p: Pending): void {
+    const { op } = p.instruction
+    if (op === "step" && p.intent > 0) this.unknown.add(p)
+    else {
+      const at = wakeAtOf(p)
+      if (at !== undefined) this.timers.set(p, at)
+      else if (op === "step" || op === "child") this.starting.push(p)
     }
   }
 
@@ -180,19 +259,26 @@ class Session {
         this.restart = false
       }
     }).pipe(
-      Effect.tapError((error) => this.leave(error.message)),
+      Effect.onExit(() => this.close()),
+      Effect.tapError((error) => this.telling.leave(error.message)),
       Effect.tap((conclusion) =>
-        conclusion._tag === "Blocked"
-          ? this.leave(`OutcomeUnknown: ${conclusion.steps.join(", ")}`)
-          : Effect.void
-      ),
-      Effect.onExit(() => this.running.stop(this.looker === undefined ? [] : [this.looker]))
+        conclusion._tag === "Blocked" ? this.telling.leave(conclusion.reason) : Effect.void
+      )
     )
+  }
+
+  /** Stops what runs, and writes what is not durable yet. */
+  private close(): Effect.Effect<void> {
+    this.o.live.running = 0
+    const stopped = this.running.stop(this.looker === undefined ? [] : [this.looker])
+    return this.appender.behind === 0 || this.fenced
+      ? stopped
+      : Effect.andThen(Effect.ignore(this.appender.flush()), stopped)
   }
 
   private work(): Effect.Effect<Conclusion, SessionError> {
     return Effect.gen({ self: this }, function*() {
-      const { machine, runId, stamp, writer } = this.o
+      const { machine, runId, stamp } = this.o
       this.inline = false
       for (let turns = 1;; turns++) {
         // Steps and a storage that are over at once would never let anyone else run.
@@ -201,24 +287,30 @@ class Session {
         // Steps that are over at once never start the looker.
         if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
         if (this.poked && this.news.length === 0) yield* this.look()
-        if (this.news.length > 0) this.feedNews()
+        if (this.news.length > 0) yield* this.feedNews()
+        if (this.timers.next < Infinity) this.feedTimers()
+        this.takeHeld()
         this.takeDropped()
         this.takeFresh()
         const idle = this.isIdle()
         if (idle && (yield* this.look())) continue
-        const conclusion = idle ? this.conclude() : undefined
-        if (conclusion === undefined) this.recordIntents()
+        const conclusion = idle || this.isFull() ? this.conclude() : undefined
+        const isUrgent = conclusion === undefined ? this.recordIntents() : true
         const entries = this.takeBatch()
-        if (entries.length > 0) {
-          const appended = writer.append(stamp, entries)
+        if (entries.length > 0 || isUrgent) {
+          const appended = this.appender.append(entries, isUrgent || !this.opened)
           if (!(appended === succeedTrue || (yield* appended))) {
             if (!this.opened) return { _tag: "Beaten" }
             return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
           }
-          const told = this.acknowledge(entries)
-          if (told !== undefined) yield* told
+          if (isUrgent) { for (const { acknowledged } of this.recorded.splice(0)) acknowledged() }
+          if (this.shadow && this.failure === undefined && this.appender.behind === 0) {
+            yield* Shadow.compare(this.o, this.o.storage, machine)
+          }
         }
-        if (machine.logs.length > 0) yield* this.log()
+        if (machine.said.length > 0) yield* this.telling.say(machine.said.splice(0))
+        if (this.telling.hasWarnings) yield* this.telling.warn()
+        if (this.cancels.length > 0) yield* this.cancelChildren()
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
         if (!this.canRunInline()) {
@@ -228,12 +320,18 @@ class Session {
         // A lone step runs in this fiber. What is no effect is over at once, without one.
         const pending = this.starting.pop()!
         const began = this.clock.currentTimeMillisUnsafe()
-        if (this.observers.length > 0) yield* this.announce(pending)
-        let performed = Perform.call(Record.stepOf(pending), this.identity(pending))
+        if (this.telling.isHeard) yield* this.telling.announce(pending)
+        let performed = this.call(pending)
         if (Effect.isEffect(performed)) {
           if (this.looker === undefined) yield* this.startLooking()
           this.inline = true
-          performed = yield* this.surround(pending, performed)
+          this.o.live.running++
+          performed = yield* this.telling.surround(pending, performed).pipe(
+            Effect.onExit(() => {
+              this.o.live.running--
+              return Effect.void
+            })
+          )
           this.inline = false
         }
         this.take(pending, performed, began)
@@ -241,36 +339,87 @@ class Session {
     })
   }
 
+  private call(p: Pending): Perform.Performed | Effect.Effect<Perform.Performed> {
+    const step = Record.stepOf(p)
+    const { delivery, retry = p.node.isUndo ? undoRetry : undefined } = step.options
+    const before = delivery === "at-most-once"
+      ? (attempt: number) => this.running.ask(p, attempt)
+      : undefined
+    return Perform.call(step, this.identity(p), {
+      retry,
+      earlier: p.retry?.failed ?? [],
+      longest: this.longestWait,
+      hook: this.hook,
+      ...(before === undefined ? undefined : { before })
+    })
+  }
+
+  /** A cancel interrupts what runs in this fiber, so only what it would interrupt anyway runs here. */
   private canRunInline(): boolean {
     const [pending, ...others] = this.starting
-    return pending !== undefined && others.length === 0 && !this.running.isBusy
-      && this.o.machine.pending.size === 1 && !isRepeatedOnce(pending)
+    if (pending?.instruction.op !== "step" || others.length > 0) return false
+    const { options, undo } = pending.instruction
+    return !this.running.isBusy && this.o.machine.pending.size === 1
+      && (options.delivery !== "at-most-once" || options.retry === undefined)
+      && undo === undefined && !pending.node.cancelled && this.hook === undefined
   }
 
   private runBesideEachOther(): Effect.Effect<void, SessionError> {
     return Effect.gen({ self: this }, function*() {
-      const { machine } = this.o
       for (const pending of this.starting.splice(0)) {
-        if (this.observers.length > 0) yield* this.announce(pending)
-        yield* this.running.launch(pending)
+        if (this.telling.isHeard) yield* this.telling.announce(pending)
+        yield* this.launch(pending)
       }
-      if (!this.running.hasArrived && !this.poked) {
+      if (!this.running.hasArrived && !this.poked && this.mayWait()) {
         yield* this.startLooking()
         yield* this.wait()
       }
-      for (const { began, pending, performed } of this.running.arrived.splice(0)) {
-        this.take(pending, performed, began)
+      for (const { began, outcome, pending } of this.running.arrived.splice(0)) {
+        this.o.live.running--
+        if (outcome._tag === "Step") this.take(pending, outcome.performed, began)
+        else this.takeChild(pending, outcome)
       }
       for (const asked of this.running.asked.splice(0)) {
-        if (machine.pending.get(asked.pending.id) !== asked.pending) continue
+        if (!this.isPending(asked.pending)) continue
         this.record(Record.intent(asked.pending, asked.attempt))
         this.recorded.push(asked)
       }
     })
   }
 
-  private wait(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
+  private launch(pending: Pending): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const began = this.clock.currentTimeMillisUnsafe()
+      this.o.live.running++
+      if (pending.instruction.op === "child") {
+        this.parked.delete(pending)
+        const outcome: Effect.Effect<Outcome> = Effect.catch(
+          this.children.perform(pending),
+          (error) => Effect.succeed({ _tag: "Refused", error } as const)
+        )
+        return this.running.launch(pending, outcome, began)
+      }
+      const called = this.call(pending)
+      if (!Effect.isEffect(called)) {
+        this.running.arrive(pending, { _tag: "Step", performed: called }, began)
+        return Effect.void
+      }
+      const outcome = Effect.map(
+        this.telling.surround(pending, called),
+        (performed): Outcome => ({ _tag: "Step", performed })
+      )
+      return this.running.launch(pending, outcome, began)
+    })
+  }
+
+  /** Whether there is something to wait for. */
+  private mayWait(): boolean {
+    return this.running.isBusy || this.timers.next < Infinity
+  }
+
+  /** Until something arrives, is posted, or goes off. */
+  private wait(): Effect.Effect<unknown> {
+    const arrival = Effect.callback<void>((resume) => {
       if (this.running.hasArrived || this.poked) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
@@ -280,6 +429,9 @@ class Session {
         this.wake = undefined
       })
     })
+    const { next } = this.timers
+    if (next === Infinity) return arrival
+    return Effect.timeoutOption(arrival, Math.max(0, next - this.clock.currentTimeMillisUnsafe()))
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -288,25 +440,93 @@ class Session {
   private takeFresh(): void {
     const { machine } = this.o
     if (machine.fresh.length === 0) return
-    for (const p of machine.fresh) if (machine.pending.get(p.id) === p) this.starting.push(p)
+    for (const p of machine.fresh) if (this.isPending(p)) this.admit(p)
     machine.fresh = []
+  }
+
+  /** Settles what was cancelled before it ran, and leaves the rest to end. */
+  private takeHeld(): void {
+    const { machine } = this.o
+    while (machine.held.length > 0 && this.failure === undefined) {
+      const p = machine.held.shift()!
+      if (!this.isPending(p) || p.isUndoing) continue
+      this.starting = this.starting.filter((other) => other !== p)
+      if (p.instruction.op === "child") {
+        this.cancels.push([p, false])
+        continue
+      }
+      if (this.running.has(p)) continue
+      // An earlier session may have begun it, unless it says otherwise.
+      const mayHaveBegun = this.old.has(p) && p.retry === undefined
+        && Record.stepOf(p).options.delivery !== "at-most-once"
+      if (this.unknown.delete(p) || mayHaveBegun) {
+        this.record({ type: "undo", stepId: p.id, unknown: true })
+      } else this.recordOr(Record.interrupted(this.o, p))
+    }
   }
 
   private takeDropped(): void {
     const { machine } = this.o
     if (machine.dropped.length === 0) return
+    // Only a second cancel leaves nothing to wait for.
+    const atOnce = machine.cancelled !== undefined && machine.outcome !== undefined
+      && machine.pending.size === 0
     for (const p of machine.dropped) {
       this.unknown.delete(p)
-      this.running.drop(p)
+      this.parked.delete(p)
+      if (p.instruction.op !== "child") this.dropStep(p)
+      else if (p.instruction.onCancel === "abandon") this.running.release(p)
+      else this.cancels.push([p, atOnce])
     }
-    this.starting = this.starting.filter((p) => machine.pending.get(p.id) === p)
+    this.starting = this.starting.filter((p) => this.isPending(p))
+    this.timers.refresh()
     machine.dropped = []
   }
 
-  /** Whether nothing can happen any more but from outside. */
+  private dropStep(p: Pending): void {
+    if (this.running.has(p)) this.o.live.running--
+    this.running.drop(p)
+  }
+
+  /** Tells children of a cancel, and drives their clean-up where nobody does. */
+  private cancelChildren(): Effect.Effect<void, SessionError> {
+    return Effect.gen({ self: this }, function*() {
+      for (const [child, atOnce] of this.cancels.splice(0)) {
+        const asked = yield* this.children.cancel(child, atOnce)
+        if (atOnce) {
+          this.dropStep(child)
+          continue
+        }
+        if (this.running.has(child)) continue
+        const isAwaited = this.isPending(child)
+        const childId = this.children.idOf(child)
+        if (asked !== "absent") {
+          const mayClean = asked === "open" && this.children.programOf(child).hasBody
+          if (mayClean || isAwaited) yield* this.launch(child)
+        } else if (isAwaited) {
+          this.record({ type: "child", stepId: child.id, childId, cancelled: true })
+        }
+      }
+    })
+  }
+
+  /** Whether nothing can happen any more but from outside, or not soon. */
   private isIdle(): boolean {
-    return this.o.machine.outcome !== undefined
-      || (this.starting.length === 0 && !this.running.isBusy)
+    if (this.starting.length > 0 || this.running.isBusy || this.cancels.length > 0) return false
+    if (this.o.machine.outcome !== undefined) return true
+    if (this.timers.next === Infinity) return true
+    const soon = this.clock.currentTimeMillisUnsafe() + this.longestWait
+    if (this.timers.next > soon) return true
+    this.timers.refresh()
+    return this.timers.next > soon
+  }
+
+  /** Whether the journal is too long for another step. */
+  private isFull(): boolean {
+    const { machine, writer } = this.o
+    const entries = writer.head().offset + this.appender.behind
+    return entries >= this.limits.stop && this.starting.length > 0 && !this.running.isBusy
+      && machine.cancelled === undefined
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -323,6 +543,12 @@ class Session {
     return this.feed(entry) && this.follow()
   }
 
+  /** Feeds an entry, or fails with why there is none. */
+  private recordOr(entry: Entry | Codec.Unserializable | Codec.ValueTooLarge): void {
+    if ("_tag" in entry) this.failure = entry
+    else this.record(entry)
+  }
+
   /** Feeds what follows from the state alone, also where a process died before it could. */
   private follow(): boolean {
     for (let next = this.o.machine.derive(); next !== undefined; next = this.o.machine.derive()) {
@@ -332,23 +558,34 @@ class Session {
   }
 
   private feed(entry: Entry): boolean {
-    const { machine, program, runId } = this.o
+    const { machine } = this.o
     const recorded = stamped(entry, this.timestamp())
     machine.feed(entry, recorded.timestamp)
     if (machine.diverged !== undefined) return false
     this.batch.push(recorded)
-    if (machine.defect !== undefined) {
-      this.failure ??= Replay.defectOf(program, runId, machine.defect.message)
-    }
+    this.checkDefect()
     return true
+  }
+
+  private checkDefect(): void {
+    const { found, machine, program, runId } = this.o
+    if (machine.defect === undefined || this.failure !== undefined) return
+    const again = () => Replay.again(this.o, found, this.batch)?.defect
+    this.failure = Replay.broke(program, runId, machine.defect, again)
   }
 
   /** Takes an outcome, unless its step was cancelled or lost meanwhile. */
   private take(pending: Pending, performed: Perform.Performed, began: number): void {
     const { machine } = this.o
-    if (this.failure !== undefined || machine.pending.get(pending.id) !== pending) return
-    const duration = this.clock.currentTimeMillisUnsafe() - began
-    const entry = Record.step(this.o, pending, performed, duration)
+    if (this.failure !== undefined || !this.isPending(pending)) return
+    const now = this.clock.currentTimeMillisUnsafe()
+    if (!performed.ok && performed.again !== undefined && pending.cancelling === undefined) {
+      if (this.record(Record.retry(this.o, pending, performed, performed.again))) {
+        this.timers.set(pending, performed.again)
+      }
+      return
+    }
+    const entry = Record.step(this.o, pending, performed, now - began)
     if ("_tag" in entry) {
       this.failure = entry
       return
@@ -357,43 +594,121 @@ class Session {
     if (!this.record(entry)) this.failure = Record.oneWay(this.o, pending, machine.diverged!.actual)
   }
 
-  private feedNews(): void {
-    const { machine, program, runId, services, writer } = this.o
+  private takeChild(
+    pending: Pending,
+    outcome: Exclude<Outcome, { readonly _tag: "Step" }>
+  ): void {
+    if (this.failure !== undefined || !this.isPending(pending)) return
+    switch (outcome._tag) {
+      case "Refused":
+        this.failure = outcome.error
+        return
+      case "Parked":
+        this.parked.set(pending, outcome)
+        if (outcome.wakeAt !== undefined) this.timers.set(pending, outcome.wakeAt)
+        return
+      case "Ended":
+        if (!this.record(outcome.entry)) this.failure = this.differing()
+    }
+  }
+
+  private differing(): Replay.ReplayMismatch {
+    const { machine, program, runId, writer } = this.o
+    const { offset } = writer.head()
+    return Replay.mismatch(program, runId, machine.diverged!, offset, () => undefined)
+  }
+
+  private feedNews(): Effect.Effect<void> {
+    const { machine, program, services } = this.o
+    const refused: Array<string> = []
     for (const post of this.news) {
       if (machine.outcome !== undefined || this.failure !== undefined) break
       if (machine.eventIds.has(post.eventId)) continue
+      if (post.type === "settle") {
+        if (post.stepId === undefined) continue
+        const entry = Record.settled(this.o, machine, post, this.clock.currentTimeMillisUnsafe())
+        if (typeof entry === "string") refused.push(entry)
+        else this.settle(post.stepId, entry)
+        continue
+      }
       if (Replay.refuses(program, post, services) !== undefined) continue
-      if (this.record(Record.posted(machine, post))) continue
-      const { offset } = writer.head()
-      this.failure = Replay.mismatch(program, runId, machine.diverged!, offset, () => undefined)
+      if (!this.record(Record.posted(machine, post))) this.failure = this.differing()
     }
     this.news = []
+    return Effect.forEach(
+      refused,
+      (why) => Effect.logWarning(`What was settled by hand cannot be taken: ${why}`),
+      { discard: true }
+    )
   }
 
-  /** At-most-once steps say that they are about to run. */
-  private recordIntents(): void {
-    if (this.failure !== undefined) return
-    for (const p of this.starting) {
-      if (Record.stepOf(p).options.delivery === "at-most-once") this.record(Record.intent(p, 1))
+  private settle(stepId: string, entry: Entry): void {
+    const pending = this.o.machine.pending.get(stepId)
+    if (!this.record(entry)) this.failure = this.differing()
+    else if (pending !== undefined) {
+      this.unknown.delete(pending)
+      if (entry.type === "retry") this.timers.set(pending, entry.wakeAt)
     }
+  }
+
+  /** What has gone off. What this leads to goes off in the next turn at the earliest. */
+  private feedTimers(): void {
+    for (const p of this.timers.take(this.clock.currentTimeMillisUnsafe())) {
+      if (this.failure !== undefined || !this.isPending(p)) continue
+      const { op } = p.instruction
+      if (op === "step" || op === "child") {
+        if (!this.running.has(p)) this.starting.push(p)
+      } else if (!this.record(Record.timer(p))) this.failure = this.differing()
+    }
+  }
+
+  /** At-most-once steps say that they are about to run; true when one did. */
+  private recordIntents(): boolean {
+    if (this.failure !== undefined) return false
+    let any = this.recorded.length > 0
+    for (const p of this.starting) {
+      if (p.instruction.op !== "step" || p.instruction.options.delivery !== "at-most-once") continue
+      this.record(Record.intent(p, (p.retry?.failed.at(-1)?.attempt ?? 0) + 1))
+      any = true
+    }
+    return any
   }
 
   /** Writes the end or the suspension, now that nothing else can happen. */
   private conclude(): Conclusion | undefined {
     const { machine } = this.o
     if (this.failure !== undefined) return undefined
-    if (machine.outcome === undefined && this.unknown.size > 0) {
-      return { _tag: "Blocked", steps: Array.from(this.unknown, (p) => p.id) }
+    if (machine.outcome === undefined) {
+      if (this.unknown.size > 0) {
+        return blocked(Array.from(this.unknown, (p) => p.id))
+      }
+      if (this.starting.length > 0) return { _tag: "Blocked", reason: tooLong }
+      for (const { error } of this.parked.values()) {
+        if (error === undefined || error._tag === "Fenced") continue
+        this.failure = error
+        return undefined
+      }
     }
     const entry = machine.outcome === undefined
-      ? suspension(machine.waits())
+      ? suspension(machine.waits().map((wait) => this.ofChild(wait)))
       : Record.end(this.o, machine)
     if ("_tag" in entry) {
       this.failure = entry
       return undefined
     }
     this.batch.push(stamped(entry, this.timestamp()))
-    return entry.type === "suspend" ? { _tag: "Suspended", entry } : { _tag: "Ended", entry }
+    if (entry.type !== "suspend") return { _tag: "Ended", entry }
+    const children = Array.from(this.parked.values(), ({ seen }) => seen).flat()
+    return { _tag: "Suspended", entry, children }
+  }
+
+  /** A wait for a child, with what is known of it. */
+  private ofChild(wait: Wait): Wait {
+    const child = wait.kind === "child" ? this.o.machine.pending.get(wait.stepId) : undefined
+    const parked = child === undefined ? undefined : this.parked.get(child)
+    if (parked === undefined) return wait
+    const { childId, wakeAt } = parked
+    return { ...wait, childId, ...(wakeAt === undefined ? undefined : { wakeAt }) }
   }
 
   /** What is to be appended now. */
@@ -407,19 +722,23 @@ class Session {
 
   /** After an append was acknowledged. */
   private acknowledge(entries: ReadonlyArray<Stamped>): Effect.Effect<void> | undefined {
-    const { found: replayed, program, runId, stamp } = this.o
+    const { found: replayed, program, runId, stamp, writer } = this.o
     const isFirst = !this.opened
     this.opened = true
-    for (const { acknowledged } of this.recorded.splice(0)) acknowledged()
-    if (this.observers.length === 0) return undefined
-    const events = entries.map(({ json, timestamp }): RunEvent => (
-      { type: "entry", runId, entry: JSON.parse(json), timestamp }
-    ))
+    const isLong = writer.head().offset >= this.limits.warn && !this.warned
+    if (isLong) this.warned = true
+    const warning = isLong ? Effect.logWarning(longWarning(runId, writer.head().offset)) : undefined
+    if (!this.telling.isHeard) return warning
+    const events = entries.map(({ json, timestamp }) =>
+      this.telling.entry(JSON.parse(json), timestamp)
+    )
     const { session } = stamp
     if (isFirst) {
-      events.unshift({ type: "session", runId, workflow: program.name, session, replayed })
+      const opened: RunEvent = { type: "session", runId, workflow: program.name, session, replayed }
+      events.unshift(opened)
     }
-    return this.tell(events)
+    const told = this.telling.tell(events)
+    return warning === undefined ? told : Effect.andThen(warning, told)
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -457,6 +776,12 @@ class Session {
         // The worker runs a lone step itself; only a cancel may cut that short.
         if (!this.inline) this.wake?.()
         else if (news.some((posted) => posted.type === "cancel")) this.interruptWorker()
+      },
+      children: () => Array.from(this.parked.values(), ({ seen }) => seen).flat(),
+      onChild: () => {
+        for (const p of this.parked.keys()) this.timers.set(p, 0)
+        this.parked.clear()
+        this.wake?.()
       }
     })
     return Effect.map(looking, (fiber) => {
@@ -469,63 +794,32 @@ class Session {
     this.worker?.interruptUnsafe()
   }
 
-  // ------------------------------------------------------------------------------------------------
-  // what is told
-
-  private log(): Effect.Effect<void> {
-    const logs = this.o.machine.logs.splice(0)
-    return Effect.annotateLogs(
-      Effect.forEach(
-        logs,
-        ({ fields, message }) => Effect.annotateLogs(Effect.log(message), fields),
-        { discard: true }
-      ),
-      { runId: this.o.runId, workflow: this.o.program.name }
-    )
-  }
-
-  private tell(events: ReadonlyArray<RunEvent>): Effect.Effect<void> {
-    return Effect.forEach(
-      events,
-      // Whoever watches cannot break what is watched.
-      (event) =>
-        Effect.forEach(this.observers, (observer) => Effect.ignoreCause(observer(event)), {
-          discard: true
-        }),
-      { discard: true }
-    )
-  }
-
-  private leave(why: string): Effect.Effect<void> {
-    return this.tell([{ type: "left", runId: this.o.runId, why }])
-  }
-
-  private announce({ id, instruction }: Pending): Effect.Effect<void> {
-    return this.tell([{
-      type: "started",
-      runId: this.o.runId,
-      stepId: id,
-      name: instruction.op === "step" ? instruction.name : id
-    }])
-  }
-
-  private surround(
-    p: Pending,
-    effect: Effect.Effect<Perform.Performed>
-  ): Effect.Effect<Perform.Performed> {
-    const { program, runId } = this.o
-    const ids = { runId, workflow: program.name, stepId: p.id }
-    const logged = Effect.annotateLogs(effect, ids)
-    return this.traced ? Effect.withSpan(logged, `step ${p.id}`, { attributes: ids }) : logged
-  }
-
   private identity(p: Pending): Perform.Identity {
     const { runId, stamp } = this.o
+    const stepId = p.id
     return {
       runId,
-      stepId: p.id,
-      idempotencyKey: `${runId}:${stamp.incarnation}:${p.id}`,
-      fence: stamp.session
+      stepId,
+      idempotencyKey: `${runId}:${stamp.incarnation}:${stepId}`,
+      fence: stamp.session,
+      publish: (channel, value, attempt) =>
+        this.telling.publish(channel, value, { stepId, attempt })
     }
   }
 }
+
+/** Why a run is blocked whose at-most-once steps have no known outcome. */
+export const unknownReason = (steps: ReadonlyArray<string>): string =>
+  `OutcomeUnknown: ${steps.map((id) => `"${id}"`).join(", ")}`
+
+const blocked = (steps: ReadonlyArray<string>): Conclusion => ({
+  _tag: "Blocked",
+  reason: unknownReason(steps)
+})
+
+/** Why a run is blocked whose journal has reached its limit. */
+export const tooLong = "JournalTooLong"
+
+const longWarning = (runId: string, entries: number) =>
+  `The journal of run "${runId}" has ${entries} entries, all of which every resume replays. `
+  + `Let a long loop go on with ctx.continueAs, and split many items with forEach's perRun.`

@@ -6,27 +6,10 @@
  */
 import * as Schema from "effect/Schema"
 import { type Entry, Wait } from "./Entry.ts"
+import { Published } from "./Live.ts"
+import { State } from "./Refusals.ts"
 
-/**
- * - `pending`: open, and nobody drives it: enqueued, or its process died
- * - `running`: open, and a live process drives it
- * - `suspended`: only waits
- * - `blocked`: open, but it must not go on by itself; `reason` says why
- * - `stopped`: a hook stopped it; it can go on
- * - `success`, `failed`, `cancelled`, `continued`: ended
- */
-export const State = Schema.Literals([
-  "pending",
-  "running",
-  "suspended",
-  "blocked",
-  "stopped",
-  "success",
-  "failed",
-  "cancelled",
-  "continued"
-])
-export type State = typeof State.Type
+export { State }
 
 /** What is known of a run without running its code. Values are as they stand in the journal. */
 export const Status = Schema.Struct({
@@ -50,9 +33,18 @@ export const Status = Schema.Struct({
   session: Schema.Int,
   /** How many entries the journal has. */
   entries: Schema.Int,
-  steps: Schema.Struct({ done: Schema.Int, failed: Schema.Int }),
+  /** `running` counts those that this process runs now. */
+  steps: Schema.Struct({ done: Schema.Int, running: Schema.Int, failed: Schema.Int }),
+  /** The latest of what the run published, by channel, while this process drives it. */
+  progress: Schema.Record(Schema.String, Published),
   /** Steps whose at-most-once attempt has an intent and no outcome. */
-  intents: Schema.Array(Schema.String)
+  intents: Schema.Array(Schema.String),
+  /** How many sessions in a row journaled nothing but their start. */
+  fruitless: Schema.Int,
+  /** The run that started this one as its child. */
+  parent: Schema.optionalKey(Schema.Struct({ runId: Schema.String, stepId: Schema.String })),
+  /** The run that goes on where this one's journal ends. */
+  continuedAs: Schema.optionalKey(Schema.String)
 })
 export type Status = typeof Status.Type
 
@@ -61,9 +53,12 @@ export const isEnded = (status: Status): boolean =>
   status.status === "success" || status.status === "failed" || status.status === "cancelled"
   || status.status === "continued"
 
+/** So many sessions in a row that journal nothing are a loop: something in the run kills its process. */
+export const crashLimit = 10
+
 /** A status that is still taking entries. */
 export type Draft = { -readonly [K in keyof Omit<Status, "steps">]: Status[K] } & {
-  readonly steps: { done: number; failed: number }
+  readonly steps: { done: number; running: number; failed: number }
 }
 
 /** Before the first entry. */
@@ -76,8 +71,10 @@ export const empty = (runId: string): Draft => ({
   updatedAt: "",
   session: 0,
   entries: 0,
-  steps: { done: 0, failed: 0 },
-  intents: []
+  steps: { done: 0, running: 0, failed: 0 },
+  progress: {},
+  intents: [],
+  fruitless: 0
 })
 
 /** Takes one more entry into `status`. */
@@ -90,9 +87,13 @@ export const add = (
   status.session = at.session
   status.entries++
   if (status.waits.length > 0 || status.status !== "pending") reopen(status)
+  if (entry.type !== "start") status.fruitless = 0
   switch (entry.type) {
     case "start":
+      if (entry.settled !== undefined) status.fruitless = 1
+      else if (entry.enqueued !== true) status.fruitless++
       if (status.entries > 1) break
+      if (entry.parent !== undefined) status.parent = entry.parent
       status.workflow = entry.workflow ?? ""
       status.createdAt = at.timestamp
       if (entry.version !== undefined) status.version = entry.version
@@ -105,6 +106,14 @@ export const add = (
       break
     case "intent":
       status.intents = [...status.intents.filter((id) => id !== entry.stepId), entry.stepId]
+      break
+    case "retry":
+      status.intents = status.intents.filter((id) => id !== entry.stepId)
+      break
+    case "undo":
+      if (entry.unknown === true) {
+        status.intents = status.intents.filter((id) => id !== entry.stepId)
+      }
       break
     case "suspend":
       status.status = "suspended"
@@ -130,6 +139,7 @@ export const add = (
       break
     case "continue":
       status.status = "continued"
+      status.continuedAs = entry.runId
       break
     default:
       break
@@ -147,9 +157,9 @@ const reopen = (status: Draft): void => {
 export const withOwner = (status: Status, isHeld: boolean): Status => {
   if (status.status !== "pending") return status
   if (isHeld) return { ...status, status: "running" }
-  return status.intents.length > 0
-    ? { ...status, status: "blocked", reason: "OutcomeUnknown" }
-    : status
+  const blocked = { ...status, status: "blocked" as const }
+  if (status.fruitless >= crashLimit) return { ...blocked, reason: "CrashLoop" }
+  return status.intents.length > 0 ? { ...blocked, reason: "OutcomeUnknown" } : status
 }
 
 /** The state of a whole journal. */

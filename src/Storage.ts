@@ -9,7 +9,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import {
@@ -18,6 +17,7 @@ import {
   type DriverWriter,
   type Holder,
   leaseMillis,
+  makeWatchers,
   type Moved,
   type OnChange,
   type Page,
@@ -25,7 +25,9 @@ import {
   type Query,
   StorageError
 } from "./Driver.ts"
+import * as Inbox from "./Inbox.ts"
 import * as Journal from "./Journal.ts"
+import { makeRegistry, type Registry } from "./Live.ts"
 import * as MemoryDriver from "./MemoryDriver.ts"
 import * as Status from "./Status.ts"
 
@@ -75,12 +77,21 @@ export class Storage extends Context.Service<Storage, {
   readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
   readonly holder: (runId: string) => Effect.Effect<Holder | undefined, StorageError>
   readonly list: (query: Query) => Effect.Effect<Page, StorageError>
+  /** Open runs that somebody should drive at `now`, in UTC milliseconds. */
+  readonly due: (now: number) => Effect.Effect<ReadonlyArray<string>, StorageError>
   readonly remove: (runId: string) => Effect.Effect<void, StorageError>
+  /** Calls `onChange` also when the run publishes something. */
   readonly watch: (runId: string, onChange: OnChange) => () => void
+  /** False when changes by other processes show only to those who look. */
+  readonly seesAll: boolean
+  /** What is known of runs only in this process. */
+  readonly live: Registry
 }>()("reprise/Storage") {}
 
 /** The service over a driver. */
 export const make = (driver: Driver): Storage["Service"] => {
+  const published = makeWatchers()
+  const live = makeRegistry((runId) => published.changed(runId, "progress"))
   const read = (runId: string) =>
     Effect.flatMap(
       driver.read(runId),
@@ -109,7 +120,7 @@ export const make = (driver: Driver): Storage["Service"] => {
       Effect.flatMap(driver.inbox(runId, after), ({ before, cursor, text }) =>
         text === ""
           ? Effect.succeed({ items: [], cursor })
-          : Effect.map(Effect.fromResult(readInbox(runId, text, before)), (items) => ({
+          : Effect.map(Effect.fromResult(Inbox.read(runId, text, before)), (items) => ({
             items: items.filter((posted) => posted.incarnation === incarnation),
             cursor
           }))),
@@ -127,8 +138,18 @@ export const make = (driver: Driver): Storage["Service"] => {
       Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),
     list: (query) =>
       Clock.clockWith((clock) => driver.list(query, clock.currentTimeMillisUnsafe())),
+    due: driver.due,
     remove: driver.remove,
-    watch: driver.watch
+    watch: (runId, onChange) => {
+      const unwatch = driver.watch(runId, onChange)
+      const unheard = published.watch(runId, onChange)
+      return () => {
+        unwatch()
+        unheard()
+      }
+    },
+    seesAll: driver.seesAll,
+    live
   })
 }
 
@@ -198,26 +219,3 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
 /** What `Writer.append` gives when it is over at once. */
 export const succeedTrue = Effect.succeed(true)
 const succeedFalse = Effect.succeed(false)
-
-const readInbox = (
-  runId: string,
-  text: string,
-  before: number
-): Result.Result<ReadonlyArray<Posted>, Journal.JournalCorrupt> => {
-  const items: Array<Posted> = []
-  let from = 0
-  let line = before + 1
-  const corrupt = (saw: string) =>
-    Result.fail(
-      new Journal.JournalCorrupt({ runId, file: "inbox", offset: items.length, line, saw })
-    )
-  for (let to: number; (to = text.indexOf("\n", from)) >= 0; from = to + 1, line++) {
-    const kind = Journal.lineKind(text, from, to)
-    if (kind === "corrupt") return corrupt("its checksum does not match its bytes")
-    if (kind === "whole") items.push(JSON.parse(text.slice(from, to)))
-  }
-  // A post without its newline may still be on its way.
-  return Journal.hidesWholeLine(text.slice(from))
-    ? corrupt("a whole post is followed by bytes that belong to no post")
-    : Result.succeed(items)
-}

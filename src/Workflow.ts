@@ -30,9 +30,23 @@ import type {
   Workflow
 } from "./workflow/Types.ts"
 
-export { Limits, type LimitsShape, Unserializable, ValueTooLarge } from "./Codec.ts"
+export { Unserializable, ValueTooLarge } from "./Codec.ts"
+export {
+  JournalLimits,
+  type JournalLimitsShape,
+  Limits,
+  type LimitsShape,
+  ShortWait
+} from "./Limits.ts"
 export { VersionMismatch } from "./Opening.ts"
-export { BodyDefect, ReplayMismatch } from "./Replay.ts"
+export {
+  BodyDefect,
+  type Durability,
+  Guard,
+  type GuardShape,
+  NotYielded,
+  ReplayMismatch
+} from "./Replay.ts"
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
 export type { Definition } from "./workflow/Infer.ts"
@@ -107,9 +121,20 @@ export const make: {
 
 type Erased = Contract<unknown, unknown, unknown, Events>
 
-const ctx: Ctx<any> = {
+const ctx: Ctx<any, any> = {
   step: Instruction.step,
-  suspend: Instruction.suspend,
+  suspend: Instruction.suspend as Ctx<any>["suspend"],
+  sleep: Instruction.sleep,
+  sleepUntil: Instruction.sleepUntil,
+  child: Instruction.child,
+  send: Instruction.send,
+  publish: Instruction.publish,
+  token: Instruction.token,
+  continueAs: Instruction.continueAs,
+  patched: Instruction.patched,
+  now: Instruction.now,
+  random: Instruction.random,
+  uuid: Instruction.uuid,
   all: Instruction.all,
   forEach: Instruction.forEach,
   race: Instruction.race,
@@ -126,25 +151,34 @@ const noBody = () => {
 const makeProgram = (
   name: string,
   options: Options,
-  body: Replay.Program["body"]
+  body: Replay.Program["body"] | undefined
 ): Replay.Program => ({
   name,
   version: options.version,
+  previous: (options.previous ?? []).map(Replay.programOf),
+  retired: options.retired ?? [],
+  durability: options.durability ?? "sync",
+  runIdOf: options.runId,
   input: Codec.of(options.input),
   output: Codec.of(options.output),
   error: options.error === undefined ? undefined : Codec.fromSchema(options.error),
-  events: Object.fromEntries(
-    Object.entries(options.events ?? {}).map(([event, schema]) => [event, Codec.fromSchema(schema)])
-  ),
-  body
+  events: codecs(options.events),
+  channels: codecs(options.channels),
+  hasBody: body !== undefined,
+  body: body ?? noBody
 })
+
+const codecs = (schemas: Readonly<Record<string, Schema.Top>> = {}) =>
+  Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => [name, Codec.fromSchema(schema)])
+  )
 
 /** Which run to begin, with its input encoded, and seen to decode again. */
 const begin = (
   program: Replay.Program,
   options: Options,
   input: unknown,
-  { runId }: RunOptions = {}
+  { durability, runId }: RunOptions = {}
 ) =>
   Effect.gen(function*() {
     const services = yield* Effect.context<never>()
@@ -167,12 +201,12 @@ const begin = (
     }
     const text = JSON.stringify(encoded.json)
     const metadata = () => text === undefined ? undefined : JSON.parse(text) as Schema.Json
-    return { runId: id, begin: { metadata } }
+    return { runId: id, begin: { metadata, durability } satisfies Begin }
   })
 
 const makeContract = (name: string, options: Options): Erased => {
   if (typeof name !== "string" || name === "") throw new TypeError("A workflow needs a name.")
-  const program = makeProgram(name, options, noBody)
+  const program = makeProgram(name, options, undefined)
   const look = (status: Status.Status) =>
     Effect.gen(function*() {
       if (status.workflow !== name) {
@@ -185,10 +219,15 @@ const makeContract = (name: string, options: Options): Erased => {
       }
       return yield* Ending.look(program, status)
     })
-  const changes = (runId: string) => Stream.mapEffect(Runs.changes(runId), look)
+  const changes = (runId: string) =>
+    Stream.mapEffect(
+      Runs.changes(runId),
+      (status) => Effect.flatMap(look(status), (driven) => shown(program, status, driven))
+    )
   return {
     name,
     options,
+    "~callee": { program },
     enqueue: (input, runOptions) =>
       Effect.flatMap(
         begin(program, options, input, runOptions),
@@ -200,15 +239,32 @@ const makeContract = (name: string, options: Options): Erased => {
         (sent) => Runs.send(runId, sent, { workflow: name })
       ),
     status: (runId) =>
-      Effect.map(Effect.flatMap(Runs.status(runId), look), (driven) => present(runId, driven)),
-    changes: (runId) => Stream.map(changes(runId), (driven) => present(runId, driven)),
+      Effect.flatMap(
+        Runs.latestStatus(runId),
+        (status) => Effect.flatMap(look(status), (driven) => shown(program, status, driven))
+      ),
+    changes,
     join: (runId) =>
       Effect.flatMap(Stream.runLast(changes(runId)), (last) =>
         last._tag === "None"
           ? Effect.fail(new NoOutput({ runId, status: "pending" }))
-          : output(present(runId, last.value)))
+          : output(last.value))
   }
 }
+
+/** A look, with what the run has done and published. */
+const shown = (
+  program: Replay.Program,
+  { progress, runId, steps }: Status.Status,
+  driven: Ending.Looked
+) =>
+  Effect.map(Effect.context<never>(), (services): any => {
+    const published = Object.entries(progress).map(([channel, { value, ...from }]) => {
+      const decoded = (program.channels[channel] ?? Codec.strict).decode(value, services)
+      return [channel, { value: "ok" in decoded && decoded.ok ? decoded.value : value, ...from }]
+    })
+    return { ...present(runId, driven), steps, progress: Object.fromEntries(published) }
+  })
 
 const encodeEvent = (
   program: Replay.Program,
@@ -245,10 +301,10 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
       `The body of workflow "${name}" must be a generator function: function*(ctx, input) { … }.`
     )
   }
-  const run = body as (ctx: Ctx<any>, input: unknown) => Iterator<unknown, unknown, unknown>
+  const run = body as (ctx: Ctx<any, any>, input: unknown) => Iterator<unknown, unknown, unknown>
   const program = makeProgram(name, options, (input) => run(ctx, input))
   const drive = (runId: string, from?: Begin) =>
-    Effect.map(Interpreter.drive(program, runId, from), (driven) => present(runId, driven))
+    Effect.map(Interpreter.drive(program, runId, from), (drove) => present(drove.runId, drove))
   const start = (input: unknown, runOptions?: RunOptions) =>
     Effect.flatMap(
       begin(program, options, input, runOptions),
@@ -258,15 +314,20 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
     runId: string,
     from: Begin | undefined
   ): Effect.Effect<unknown, unknown, Storage> =>
-    Effect.flatMap(
-      drive(runId, from),
-      (result) =>
-        result.status === "suspended" || result.status === "running"
-          ? Effect.andThen(Interpreter.untilNews(program, runId), toEnd(runId, undefined))
-          : output(result)
-    )
+    Effect.flatMap(Interpreter.drive(program, runId, from), (drove) => {
+      if (drove.status !== "suspended" && drove.status !== "running") {
+        return output(present(drove.runId, drove))
+      }
+      const children = drove.status === "suspended" ? drove.children ?? [] : []
+      return Effect.andThen(
+        Interpreter.untilNews(program, drove.runId, children),
+        toEnd(drove.runId, undefined)
+      )
+    })
   const workflow: Workflow<unknown, unknown, unknown, Events> = {
     ...contract,
+    "~callee": { program },
+    "~driven": {},
     start,
     execute: (input, runOptions) =>
       Effect.flatMap(
@@ -303,6 +364,8 @@ const present = (runId: string, driven: Ending.Looked): any => {
         ...(driven.reason === undefined ? undefined : { reason: driven.reason }),
         runId
       }
+    case "success":
+      return { status: "success", result: driven.result, runId }
     default:
       return { ...driven, runId }
   }

@@ -97,6 +97,9 @@ const answer = ({ machine }: Life, k: number, n: number): Recorded["entry"] => {
   const all = [...machine.pending.values()]
   const p = all[n % all.length]!
   const { instruction } = p
+  if (instruction.op !== "step" && instruction.op !== "suspend") {
+    throw new Error("not in these programs")
+  }
   const entry: Recorded["entry"] = instruction.op === "step"
     ? { type: "step", stepId: p.id, name: instruction.name, result: `r ${p.id}` }
     : {

@@ -15,19 +15,31 @@ const identity: Perform.Identity = {
   runId: "r1",
   stepId: "s",
   idempotencyKey: "r1:i:s",
-  fence: 3
+  fence: 3,
+  publish: () => {}
 }
+
+/** How the session repeats a step of these options; every wait is short enough to stay. */
+const repeating = (
+  retry: Instruction.Retry | undefined,
+  before?: (attempt: number) => Effect.Effect<void>
+): Perform.Repeating => ({
+  retry,
+  earlier: [],
+  longest: Infinity,
+  ...(before === undefined ? undefined : { before })
+})
 
 const stepOf = (work: any, options?: Instruction.StepOptions) =>
   Instruction.data(Instruction.step("s", work, options as {})) as Instruction.Step
 
 const perform = (work: any, options?: Instruction.StepOptions) =>
-  Perform.perform(stepOf(work, options), identity)
+  Perform.perform(stepOf(work, options), identity, repeating(options?.retry))
 
 /** The work as the session calls it: without an Effect where none is needed. */
 const call = (work: any, options?: Instruction.StepOptions) =>
   Effect.suspend(() => {
-    const called = Perform.call(stepOf(work, options), identity)
+    const called = Perform.call(stepOf(work, options), identity, repeating(options?.retry))
     return Effect.isEffect(called) ? called : Effect.succeed(called)
   })
 
@@ -135,19 +147,27 @@ describe.each([["at once", call], ["as an Effect", perform]])("performed %s", (_
 
 describe("a call without retry and timeout", () => {
   it("is over at once when the function returns a value or throws", () => {
-    expect(Perform.call(stepOf(() => 1), identity)).toEqual({ ok: true, value: 1, attempts: 1 })
+    expect(Perform.call(stepOf(() => 1), identity, repeating(undefined))).toEqual({
+      ok: true,
+      value: 1,
+      attempts: 1
+    })
     const error = new Error("no")
     expect(Perform.call(
       stepOf(() => {
         throw error
       }),
-      identity
+      identity,
+      repeating(undefined)
     )).toEqual({ ok: false, error, defect: false, attempts: 1 })
   })
 
   it("is an Effect when the function returns one, or a Promise", () => {
-    expect(Effect.isEffect(Perform.call(stepOf(() => Effect.succeed(1)), identity))).toBe(true)
-    expect(Effect.isEffect(Perform.call(stepOf(async () => 1), identity))).toBe(true)
+    expect(
+      Effect.isEffect(Perform.call(stepOf(() => Effect.succeed(1)), identity, repeating(undefined)))
+    ).toBe(true)
+    expect(Effect.isEffect(Perform.call(stepOf(async () => 1), identity, repeating(undefined))))
+      .toBe(true)
   })
 })
 
@@ -291,7 +311,7 @@ describe("retry", () => {
           return work()
         }, { retry: 5 }),
         identity,
-        (attempt) => Effect.sync(() => order.push(`before ${attempt}`))
+        repeating(5, (attempt) => Effect.sync(() => void order.push(`before ${attempt}`)))
       )
       expect(order).toEqual(["work", "before 2", "work", "before 3", "work"])
     }))

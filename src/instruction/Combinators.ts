@@ -4,7 +4,14 @@
 import type * as Result from "effect/Result"
 import { type Fan, iterate, make, named } from "./Data.ts"
 import type { Heard } from "./Failures.ts"
-import type { Branch, BranchError, BranchServices, BranchValue, Instruction } from "./Yieldable.ts"
+import type {
+  Branch,
+  BranchError,
+  BranchServices,
+  BranchSteps,
+  BranchValue,
+  Instruction
+} from "./Yieldable.ts"
 
 export interface FanOptions {
   /** Stands in the ids of the steps inside. Default: the combinator's own name. */
@@ -57,8 +64,23 @@ const fan = (
 export const all = <const T extends Branches, const O extends FanOptions = {}>(
   branches: T,
   options?: O
-): Instruction<AllValue<T, O>, FanError<OneIn<T>, O>, BranchServices<OneIn<T>>> =>
-  fan("all", entries(branches), !Array.isArray(branches), options, "all")
+): Instruction<
+  AllValue<T, O>,
+  FanError<OneIn<T>, O>,
+  BranchServices<OneIn<T>>,
+  BranchSteps<OneIn<T>>
+> => fan("all", entries(branches), !Array.isArray(branches), options, "all")
+
+/** `forEach` also takes how items are told apart and whether they run in runs of their own. */
+export interface EachOptions<T> {
+  /** Keeps a recorded outcome with its item when items are added or removed later. Default: the index. */
+  readonly key?: ((item: T, index: number) => string) | undefined
+  /**
+   * Splits the items into child runs of so many each, so that no journal grows with the number of items.
+   * `f` must not share variables between items then, and what it gives must be JSON.
+   */
+  readonly perRun?: number | undefined
+}
 
 /**
  * Runs `f` for each item and gives the values in the items' order. The items are taken here and now.
@@ -67,23 +89,74 @@ export const all = <const T extends Branches, const O extends FanOptions = {}>(
 export const forEach = <T, B extends Branch, const O extends FanOptions = {}>(
   items: Iterable<T>,
   f: (item: T, index: number) => B,
-  options?: O & { readonly key?: ((item: T, index: number) => string) | undefined }
+  options?: O & EachOptions<T>
 ): Instruction<
   O extends { readonly discard: true } ? void : Array<OneOf<B, O>>,
   FanError<B, O>,
-  BranchServices<B>
-> =>
-  fan(
-    "all",
-    Array.from(items, (item, i) =>
-      [
-        options?.key === undefined ? String(i) : options.key(item, i),
-        later(() => f(item, i))
-      ] as const),
-    false,
-    options,
-    "each"
-  )
+  BranchServices<B>,
+  BranchSteps<B>
+> => {
+  const all = Array.from(items)
+  const key = options?.key ?? ((_, i) => String(i))
+  const each = (part: ReadonlyArray<T>, from: number, limited: FanOptions | undefined) =>
+    fan(
+      "all",
+      part.map((item, i) => [key(item, from + i), later(() => f(item, from + i))] as const),
+      false,
+      limited,
+      "each"
+    )
+  return options?.perRun === undefined
+    ? each(all, 0, options)
+    : inRuns(
+      all,
+      options.perRun,
+      options,
+      (part, from, concurrency) => each(part as ReadonlyArray<T>, from, { ...options, concurrency })
+    )
+}
+
+/** The items in parts, each a run of its own. */
+const inRuns = (
+  items: ReadonlyArray<unknown>,
+  perRun: number,
+  options: FanOptions,
+  each: (part: ReadonlyArray<unknown>, from: number, concurrency: number) => Branch
+): any => {
+  if (!(Number.isInteger(perRun) && perRun >= 1)) {
+    throw new TypeError(`forEach's perRun is ${perRun}, but must be a whole number of at least 1.`)
+  }
+  const name = named(`"each"`, options.name ?? "each")
+  const atOnce = limit(options.concurrency)
+  const parts = Array.from({ length: Math.ceil(items.length / perRun) }, (_, k) => {
+    const from = k * perRun
+    const part = items.slice(from, from + perRun)
+    return [
+      String(from),
+      make({
+        op: "child",
+        name: "run",
+        callee: undefined,
+        input: { from, items: part.length },
+        part: () => each(part, from, Math.min(atOnce, perRun)),
+        runId: undefined,
+        discard: false,
+        onCancel: "await",
+        undo: undefined
+      })
+    ] as const
+  })
+  const concurrency = Math.max(1, Math.floor(atOnce / perRun))
+  const all = fan("all", parts, false, { ...options, mode: undefined, concurrency }, name)
+  return make({
+    op: "wrap",
+    of: all,
+    *run() {
+      const values = yield* all
+      return values?.flat(1)
+    }
+  })
+}
 
 /** A branch that is made when it starts. */
 const later = (f: () => Branch): Instruction<any, any, any> =>
@@ -100,7 +173,8 @@ export const race = <const T extends Branches>(
   T extends ReadonlyArray<unknown> ? BranchValue<T[number]>
     : { [K in keyof T]: { readonly winner: K; readonly value: BranchValue<T[K]> } }[keyof T],
   BranchError<OneIn<T>>,
-  BranchServices<OneIn<T>>
+  BranchServices<OneIn<T>>,
+  BranchSteps<OneIn<T>>
 > => fan("race", entries(branches), !Array.isArray(branches), options, "race")
 
 /**
@@ -110,5 +184,9 @@ export const race = <const T extends Branches>(
 export const any = <const T extends Branches>(
   branches: T,
   options?: Pick<FanOptions, "name">
-): Instruction<BranchValue<OneIn<T>>, BranchError<OneIn<T>>, BranchServices<OneIn<T>>> =>
-  fan("any", entries(branches), !Array.isArray(branches), options, "any")
+): Instruction<
+  BranchValue<OneIn<T>>,
+  BranchError<OneIn<T>>,
+  BranchServices<OneIn<T>>,
+  BranchSteps<OneIn<T>>
+> => fan("any", entries(branches), !Array.isArray(branches), options, "any")

@@ -8,10 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Pipeable from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import { slice } from "../internal/slice.ts"
+import type { Callee } from "./Callee.ts"
 import type { Branch, Instruction } from "./Yieldable.ts"
 
-/** What a step is told about itself. */
-export interface StepInfo {
+/** What may be published, by channel. */
+export type Channels = Readonly<Record<string, unknown>>
+
+/** What a step is told about itself. `Ch` are the values of the workflow's channels. */
+export interface StepInfo<in Ch extends Channels = any> {
   readonly runId: string
   readonly stepId: string
   /** From 1, in this session. */
@@ -22,6 +27,8 @@ export interface StepInfo {
   readonly fence: number
   /** Aborted when the step is interrupted: by its timeout, a cancel, a lost race or a lost run. */
   readonly signal: AbortSignal
+  /** Shows progress to whoever watches the run: live, marked with step and attempt, not journaled. */
+  readonly publish: <K extends keyof Ch & string>(channel: K, value: Ch[K]) => void
 }
 
 /** `StepInfo` for Effects: available inside every step. */
@@ -29,10 +36,23 @@ export class StepContext extends Context.Service<StepContext, StepInfo>()("repri
 
 type AnyEffect = Effect.Effect<any, any, any>
 /** What a step may run. */
-export type Work = AnyEffect | ((step: StepInfo) => unknown)
+export type Work<Ch extends Channels = any> = AnyEffect | ((step: StepInfo<Ch>) => unknown)
 
 /** How often and when a failed attempt is repeated: a count, a schedule, or Effect's retry options. */
 export type Retry = number | Schedule.Schedule<any, any, any, any> | Effect.Retry.Options<any>
+
+/** Why something is undone. */
+export interface UndoCause {
+  /** What the body failed with, or `Cancelled`. */
+  readonly error: unknown
+  /** What is undone. */
+  readonly stepId: string
+  /** That of the step that is undone: find by it what the step may have done. */
+  readonly idempotencyKey: string
+}
+
+/** Undoes what succeeded with `value`, which is undefined when a crash left that unknown. */
+export type Undo<A = any> = (value: A | undefined, cause: UndoCause) => Branch
 
 export interface StepOptions {
   /** Encodes the value. Needed for what JSON cannot hold; decodes what older code journaled. */
@@ -47,20 +67,56 @@ export interface StepOptions {
   readonly delivery?: "at-least-once" | "at-most-once" | undefined
 }
 
-/** The closed union that `Replay` and `Interpreter` switch on. */
-export type Data = Step | Suspend | Fan | Log | Fail | AskRunId | Wrap
+/** The closed union that `Machine` and `Session` switch on. */
+export type Data =
+  | Step
+  | Suspend
+  | Timer
+  | Child
+  | Fan
+  | Log
+  | Publish
+  | Fail
+  | Ask
+  | Patched
+  | Token
+  | Continue
+  | Saga
+  | Wrap
 
 export interface Step {
   readonly op: "step"
   readonly name: string
   readonly work: Work
   readonly options: StepOptions
+  readonly undo: Undo | undefined
 }
 export interface Suspend {
   readonly op: "suspend"
   readonly name: string
   readonly key: string | undefined
   readonly reason: string | undefined
+  /** Milliseconds; with it the answer is an Option. */
+  readonly timeout: number | undefined
+}
+/** Waits for so many milliseconds, or until an instant in UTC milliseconds. */
+export interface Timer {
+  readonly op: "sleep"
+  readonly name: string
+  readonly millis: number | undefined
+  readonly until: number | undefined
+}
+export interface Child {
+  readonly op: "child"
+  readonly name: string
+  /** Undefined for a part of the body itself that runs as a run of its own. */
+  readonly callee: Callee<any, any, any, any> | undefined
+  readonly input: unknown
+  readonly part: (() => Branch) | undefined
+  readonly runId: string | undefined
+  readonly discard: boolean
+  readonly onCancel: "cancel" | "await" | "abandon"
+  readonly undo: Undo | undefined
 }
 export interface Fan {
   readonly op: "all" | "race" | "any"
@@ -77,30 +133,59 @@ export interface Log {
   readonly message: string
   readonly fields: Record<string, unknown>
 }
+export interface Publish {
+  readonly op: "publish"
+  readonly channel: string
+  readonly value: unknown
+}
 export interface Fail {
   readonly op: "fail"
   readonly error: unknown
 }
-export interface AskRunId {
-  readonly op: "runId"
+/** Answered by the machine from what the journal says anyway. */
+export interface Ask {
+  readonly op: "runId" | "now" | "random" | "uuid"
+}
+export interface Patched {
+  readonly op: "patched"
+  readonly changeId: string
+}
+export interface Token {
+  readonly op: "token"
+  readonly event: string
+  readonly key: string | undefined
+}
+/** Ends this journal and goes on in a fresh one. */
+export interface Continue {
+  readonly op: "continueAs"
+  readonly input: unknown
+}
+/** A branch in the same place that is undone when the run fails or is cancelled later. */
+export interface Saga {
+  readonly op: "saga"
+  readonly of: Branch
+  readonly undo: Undo
 }
 /** Another branch run in the same place; `map`, `result` and `catch` are made of it. */
 export interface Wrap {
   readonly op: "wrap"
   readonly run: () => Iterator<unknown, unknown, unknown>
+  /** The instruction inside, where there is one. */
+  readonly of?: Instruction<any, any, any, any>
 }
 
 const TypeId = "~reprise/Instruction"
 
 /** Whether `u` may be yielded by a body. */
-export const isInstruction = (u: unknown): u is Instruction<any, any, any> =>
+export const isInstruction = (u: unknown): u is Instruction<any, any, any, any> =>
   typeof u === "object" && u !== null && TypeId in u
 
 /** Fails a step that handed out an instruction instead of a value. */
-export const misplacedError = (self: Instruction<any, any, any>): TypeError => misplaced(data(self))
+export const misplacedError = (self: Instruction<any, any, any, any>): TypeError =>
+  misplaced(data(self))
 
 /** The data of an instruction. */
-export const data = (self: Instruction<any, any, any>): Data => self as unknown as Data
+export const data = (self: Instruction<any, any, any, any>): Data => self as unknown as Data
 
 /** Hands its instruction out once and the answer back. */
 class Once implements Iterator<unknown, unknown, unknown> {
@@ -165,16 +250,19 @@ class StepData implements Step {
   readonly name: string
   readonly work: Work
   readonly options: StepOptions
-  constructor(name: string, work: Work, options: StepOptions) {
+  readonly undo: Undo | undefined
+  constructor(name: string, work: Work, options: StepOptions, undo: Undo | undefined) {
     this.name = name
     this.work = work
     this.options = options
+    this.undo = undo
   }
 }
 Object.setPrototypeOf(StepData.prototype, Proto)
 
-export const makeStep = (name: string, work: Work, options: StepOptions): any => {
-  const self = new StepData(name, work, options)
+export const makeStep = (name: string, work: Work, options: StepOptions, undo?: Undo): any => {
+  const self = new StepData(name, work, options, undo)
+  if (slice.isOpen) slice.made.push(self)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
 }
@@ -182,8 +270,15 @@ export const makeStep = (name: string, work: Work, options: StepOptions): any =>
 /** An instruction is its data on a prototype that can be piped and yielded. */
 export const make = (fields: Exclude<Data, Step>): any => {
   const self = Object.assign(Object.create(Proto), fields)
+  if (slice.isOpen) slice.made.push(self)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
+}
+
+/** Takes back an instruction that another one was made of, and that nobody is to yield. */
+export const retract = (self: object): void => {
+  const at = slice.made.lastIndexOf(self)
+  if (at >= 0) slice.made.splice(at, 1)
 }
 
 /** A name that can stand in an id. */

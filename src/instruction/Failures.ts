@@ -38,6 +38,37 @@ export class StepTimeout
 /** What every step can fail with, whatever its type says. */
 export type StepError = StepFailed | StepTimeout
 
+/** An undo that failed for good. */
+const NotUndone = Schema.Struct({
+  step: Schema.String,
+  tag: Schema.String,
+  message: Schema.String
+})
+
+/**
+ * The run failed, and not all that it had done could be undone: what is listed here needs a person. Each
+ * was tried as often as its retry allows; the others were undone.
+ */
+export class CompensationFailed
+  extends Schema.TaggedError<CompensationFailed>("reprise/CompensationFailed")(
+    "CompensationFailed",
+    {
+      notUndone: Schema.Array(NotUndone),
+      /** What the run failed with. */
+      because: Schema.Struct({ tag: Schema.String, message: Schema.String })
+    }
+  )
+{
+  override get message(): string {
+    const steps = this.notUndone.map(({ message, step }) => `"${step}" (${message})`).join(", ")
+    return `The run failed (${this.because.tag}: ${this.because.message}) and could not undo ${steps}. `
+      + `Undo that by hand; whatever else was done has been undone.`
+  }
+}
+
+/** What every run can fail with, whatever its type says. */
+export type RunError = StepError | CompensationFailed
+
 /** Thrown into a body at its pending instructions when the run, or a race it lost, is cancelled. */
 export class Cancelled extends Error {
   override readonly name = "Cancelled"

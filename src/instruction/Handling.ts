@@ -5,27 +5,37 @@ import { dual } from "effect/Function"
 import * as Result from "effect/Result"
 import { iterate, make } from "./Data.ts"
 import { Cancelled, type Heard, toHeard, type Undeclared } from "./Failures.ts"
-import type { Branch, BranchError, BranchServices, BranchValue, Instruction } from "./Yieldable.ts"
+import type {
+  Branch,
+  BranchError,
+  BranchServices,
+  BranchSteps,
+  BranchValue,
+  Instruction
+} from "./Yieldable.ts"
 
-const wrap = (run: () => Generator<any, unknown, any>): any => make({ op: "wrap", run })
+const wrap = (
+  of: Instruction<any, any, any, any>,
+  run: () => Generator<any, unknown, any>
+): any => make({ op: "wrap", run, of })
 
 /** Changes the value. `f` must be pure: it runs on every replay. */
 export const map: {
-  <A, B>(f: (value: A) => B): <E, R>(self: Instruction<A, E, R>) => Instruction<B, E, R>
-  <A, E, R, B>(self: Instruction<A, E, R>, f: (value: A) => B): Instruction<B, E, R>
+  <A, B>(f: (value: A) => B): <E, R, S>(self: Instruction<A, E, R, S>) => Instruction<B, E, R, S>
+  <A, E, R, S, B>(self: Instruction<A, E, R, S>, f: (value: A) => B): Instruction<B, E, R, S>
 } = dual(
   2,
-  <A, E, R, B>(self: Instruction<A, E, R>, f: (value: A) => B): Instruction<B, E, R> =>
-    wrap(function*() {
+  <A, E, R, S, B>(self: Instruction<A, E, R, S>, f: (value: A) => B): Instruction<B, E, R, S> =>
+    wrap(self, function*() {
       return f(yield* self)
     })
 )
 
 /** Turns a failure into a value: gives a `Result` and never fails. A cancel passes through. */
-export const result = <A, E, R>(
-  self: Instruction<A, E, R>
-): Instruction<Result.Result<A, Heard<E>>, never, R> =>
-  wrap(function*() {
+export const result = <A, E, R, S>(
+  self: Instruction<A, E, R, S>
+): Instruction<Result.Result<A, Heard<E>>, never, R, S> =>
+  wrap(self, function*() {
     try {
       return Result.succeed(yield* self)
     } catch (error) {
@@ -35,10 +45,10 @@ export const result = <A, E, R>(
   })
 
 const handle = (
-  self: Instruction<any, any, any>,
+  self: Instruction<any, any, any, any>,
   handler: (error: unknown) => Branch | undefined
-): Instruction<any, any, any> =>
-  wrap(function*() {
+): Instruction<any, any, any, any> =>
+  wrap(self, function*() {
     try {
       return yield* self
     } catch (error) {
@@ -52,14 +62,14 @@ const handle = (
 const catch_: {
   <E, B extends Branch>(
     f: (error: Heard<E>) => B
-  ): <A, R>(
-    self: Instruction<A, E, R>
-  ) => Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>>
-  <A, E, R, B extends Branch>(
-    self: Instruction<A, E, R>,
+  ): <A, R, S>(
+    self: Instruction<A, E, R, S>
+  ) => Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>, S | BranchSteps<B>>
+  <A, E, R, S, B extends Branch>(
+    self: Instruction<A, E, R, S>,
     f: (error: Heard<E>) => B
-  ): Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>>
-} = dual(2, (self: Instruction<any, any, any>, f: (error: any) => Branch) => handle(self, f))
+  ): Instruction<A | BranchValue<B>, BranchError<B>, R | BranchServices<B>, S | BranchSteps<B>>
+} = dual(2, (self: Instruction<any, any, any, any>, f: (error: any) => Branch) => handle(self, f))
 
 export {
   /** Goes on with another branch after a failure. A cancel passes through. */
@@ -79,25 +89,27 @@ export const catchTag: {
   <E, const Tag extends Tags<E>, B extends Branch>(
     tag: Tag,
     f: (error: Tagged<E, Tag>) => B
-  ): <A, R>(
-    self: Instruction<A, E, R>
+  ): <A, R, S>(
+    self: Instruction<A, E, R, S>
   ) => Instruction<
     A | BranchValue<B>,
     Unhandled<E, Tag> | BranchError<B>,
-    R | BranchServices<B>
+    R | BranchServices<B>,
+    S | BranchSteps<B>
   >
-  <A, E, R, const Tag extends Tags<E>, B extends Branch>(
-    self: Instruction<A, E, R>,
+  <A, E, R, S, const Tag extends Tags<E>, B extends Branch>(
+    self: Instruction<A, E, R, S>,
     tag: Tag,
     f: (error: Tagged<E, Tag>) => B
   ): Instruction<
     A | BranchValue<B>,
     Unhandled<E, Tag> | BranchError<B>,
-    R | BranchServices<B>
+    R | BranchServices<B>,
+    S | BranchSteps<B>
   >
 } = dual(
   3,
-  (self: Instruction<any, any, any>, tag: string, f: (error: any) => Branch) =>
+  (self: Instruction<any, any, any, any>, tag: string, f: (error: any) => Branch) =>
     handle(
       self,
       (error) =>

@@ -7,15 +7,17 @@ import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import type { Unsafe } from "../internal/JsonSafe.ts"
 import {
+  type Channels,
   makeStep,
   named,
   type StepContext,
   type StepInfo,
   type StepOptions,
+  type UndoCause,
   type Work
 } from "./Data.ts"
 import type { StepFailed, Undeclared } from "./Failures.ts"
-import type { Instruction } from "./Yieldable.ts"
+import type { Branch, BranchServices, BranchSteps, Instruction, Named } from "./Yieldable.ts"
 
 type Out<W> = W extends Effect.Effect<infer A, infer _E, infer _R> ? A
   : W extends (...args: any) => infer X
@@ -84,6 +86,26 @@ const noOptions: StepOptions = {}
 
 const GeneratorFunction: unknown = (function*() {}).constructor
 
+/** `step`, for a workflow that publishes on the channels `Ch`. */
+export type StepFunction<Ch extends Channels> = <
+  const Name extends string,
+  W extends Work<Ch>,
+  const O extends StepOptions = {},
+  U extends Branch = never
+>(
+  name: Name,
+  work: W & Checked<W, O>,
+  options?: O & {
+    /** As `withCompensation`. */
+    readonly undo?: ((value: StepValue<W, O> | undefined, cause: UndoCause) => U) | undefined
+  }
+) => Instruction<
+  StepValue<W, O>,
+  StepFailure<W, O>,
+  StepServices<W, O> | BranchServices<U>,
+  Named<Name, StepValue<W, O>> | BranchSteps<U>
+>
+
 /**
  * Runs `work` once and journals its outcome; a replay is handed the journaled outcome.
  *
@@ -100,16 +122,12 @@ const GeneratorFunction: unknown = (function*() {}).constructor
  * Instruction.isInstruction(total) // => true
  * ```
  */
-export const step = <W extends Work, const O extends StepOptions = {}>(
-  name: string,
-  work: W & Checked<W, O>,
-  options?: O
-): Instruction<StepValue<W, O>, StepFailure<W, O>, StepServices<W, O>> => {
+export const step: StepFunction<any> = (name, work, options) => {
   if ((work as unknown) instanceof (GeneratorFunction as new() => object)) {
     throw new TypeError(
       `Step "${name}" was given a generator function. Write ctx.step("${name}", Effect.fn(function*() { … })) `
         + `for an Effect, or yield the instructions in the body itself.`
     )
   }
-  return makeStep(named("A step", name), work, options ?? noOptions)
+  return makeStep(named("A step", name), work, options ?? noOptions, options?.undo)
 }

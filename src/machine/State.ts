@@ -2,7 +2,8 @@
  * The machine's vocabulary: outcomes, what is pending, the nodes and open combinators of its tree, and
  * how a branch becomes a generator.
  */
-import type { Entry, Step } from "../Entry.ts"
+import type * as Schema from "effect/Schema"
+import type { Child, Entry, Step } from "../Entry.ts"
 import * as Instruction from "../Instruction.ts"
 
 /** What an instruction, a branch or a body came to. */
@@ -23,6 +24,12 @@ export class Undecodable {
 export interface Codec {
   readonly step: (step: Instruction.Step, entry: Step) => Outcome | Undecodable
   readonly event: (name: string, value: unknown) => Outcome | Undecodable
+  readonly child: (child: Instruction.Child, entry: Child) => Outcome | Undecodable
+  /** Whether the run may end with what its body threw; if not it is a bug. */
+  readonly mayEndWith: (
+    error: unknown,
+    declared: ReadonlyMap<unknown, Schema.Json | undefined>
+  ) => boolean
 }
 
 /** The journal and the code do not belong together. */
@@ -38,25 +45,70 @@ export interface Divergence {
 /** The body broke a rule that no handler of its own may hide. */
 export interface Defect {
   readonly message: string
+  /** Its stack shows where. */
+  readonly cause?: Error
+  /** An instruction that was made and never yielded. */
+  readonly notYielded?: Instruction.Data
 }
 
 /** An instruction that waits for its outcome. */
 export interface Pending {
   readonly id: string
-  readonly instruction: Instruction.Step | Instruction.Suspend
-  /** Timestamp of the entry behind which it became pending. */
+  readonly instruction:
+    | Instruction.Step
+    | Instruction.Suspend
+    | Instruction.Timer
+    | Instruction.Child
+  /** Timestamp of the outcome behind which it became pending. */
   readonly since: string
+  /** UTC milliseconds at which its timer goes off. */
+  readonly wakeAt: number | undefined
   /** The session of an intent that has no outcome yet. */
   intent: number
+  /** A failed attempt that is to be repeated. */
+  retry: Repeat | undefined
+  /** Set by a cancel that awaits the outcome: what its branch will hear. */
+  cancelling: Error | undefined
+  /** Its undo runs. */
+  isUndoing: boolean
   readonly seq: number
   readonly node: Node
 }
 
-/** What a body logged live. */
-export interface Logged {
-  readonly message: string
-  readonly fields: Record<string, unknown>
+/** Attempts that failed, and when the next one is due. */
+export interface Repeat {
+  readonly failed: ReadonlyArray<{
+    /** How many attempts had been made. */
+    readonly attempt: number
+    /** UTC milliseconds. */
+    readonly at: number
+    /** As a body would hear it. */
+    readonly error: unknown
+  }>
+  /** UTC milliseconds. */
+  readonly wakeAt: number
+  /** False once an intent of the next attempt is recorded. */
+  readonly isWaiting: boolean
 }
+
+/** Something that was done and can be undone. */
+export interface Done {
+  readonly id: string
+  readonly undo: Instruction.Undo
+  readonly value: unknown
+  /** Grows with every outcome. */
+  readonly order: number
+}
+
+/** An undo that failed for good. */
+export interface NotUndone {
+  readonly step: string
+  readonly tag: string
+  readonly message: string
+}
+
+/** What a body said live: logged, or published. */
+export type Said = Instruction.Log | Instruction.Publish
 
 export type Kept = {
   readonly eventName: string
@@ -65,8 +117,10 @@ export type Kept = {
   readonly eventId: string
 }
 
-/** One generator of the tree: the body's, or a branch's. */
+/** One generator of the tree: the body's, a branch's, or an undo's. */
 export class Node {
+  /** The branch the node belongs to; undefined for the body. */
+  readonly parent: Node | undefined
   readonly prefix: string
   readonly end: (outcome: Outcome) => void
   gen: Iterator<unknown, unknown, unknown>
@@ -75,14 +129,26 @@ export class Node {
   leaf: Pending | undefined
   fan: OpenFan | undefined
   cancelled = false
+  /** The error that a cancel threw. */
+  reason: unknown = undefined
+  /** Whether the node is an undo or a part of one. */
+  readonly isUndo: boolean
+  /** Whether the body leaves through `continueAs`. */
+  isLeaving = false
+  /** What was done here, and in its ended branches, and can be undone. */
+  done: Array<Done> | undefined
   constructor(
+    parent: Node | undefined,
     prefix: string,
     gen: Iterator<unknown, unknown, unknown>,
-    end: (outcome: Outcome) => void
+    end: (outcome: Outcome) => void,
+    isUndo: boolean
   ) {
+    this.parent = parent
     this.prefix = prefix
     this.gen = gen
     this.end = end
+    this.isUndo = isUndo
   }
 }
 
@@ -107,12 +173,6 @@ const special = /[%#[\]/]/g
 export const escape = (name: string) =>
   name.replace(special, (c) => `%${c.charCodeAt(0).toString(16)}`)
 
-export const describe = (p: Pending) =>
-  `${p.instruction.op === "step" ? "step" : "suspend"} "${p.id}"`
-  + (p.instruction.op === "suspend" && p.instruction.key !== undefined
-    ? ` (key "${p.instruction.key}")`
-    : "")
-
 export interface Options {
   readonly runId: string
   /** Named in messages. */
@@ -120,7 +180,24 @@ export interface Options {
   readonly codec: Codec
   /** Whether the first slice runs for the first time, so that its logs count. */
   readonly live: boolean
+  /** Whether slices are watched for what they must not do. */
+  readonly guard: boolean
+  /** Changes whose old path is gone. */
+  readonly retired: ReadonlyArray<string>
 }
+
+/** What the machine takes from the first entry of a journal. */
+export interface Start {
+  readonly timestamp: string
+  readonly seed?: string
+  readonly incarnation: string
+  /** Ids of events that the runs took which this one goes on from. */
+  readonly taken?: ReadonlyArray<string>
+}
+
+/** The later of two ISO timestamps; those of years over 9999 are longer. */
+export const later = (a: string, b: string): string =>
+  a.length !== b.length ? a.length > b.length ? a : b : a > b ? a : b
 
 /** The generator of a branch; a function that throws instead of returning one fails its branch. */
 export const start = (branch: Instruction.Branch): Iterator<unknown, unknown, unknown> => {

@@ -7,6 +7,7 @@ import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import { type Driver, type Listed, makeWatchers, pageOf, StorageError } from "../Driver.ts"
+import { scanDue } from "../Due.ts"
 import * as Journal from "../Journal.ts"
 import * as RunId from "../RunId.ts"
 import * as Status from "../Status.ts"
@@ -100,7 +101,23 @@ export const driver = (
           status: Effect.flatMap(load(name), (found) => statusOf(name, name, found, now))
         })
 
-    return {
+    /** The ids of the stored runs; a file whose journal cannot be read has none to give. */
+    const runIds = Effect.gen(function*() {
+      const names = yield* Effect.mapError(files.names, Files.toStorageError("list the runs"))
+      const ids = yield* Effect.forEach(
+        names.filter((name) => name.endsWith(".jsonl")).map((name) => name.slice(0, -6)),
+        (name) =>
+          name.includes("~")
+            ? Effect.orElseSucceed(
+              Effect.map(load(name), (journal) => Journal.first(journal)?.runId),
+              () => undefined
+            )
+            : Effect.succeed(name)
+      )
+      return ids.filter((id) => id !== undefined)
+    })
+
+    const driver: Driver = {
       read,
       version: (runId) =>
         at(runId, "jsonl", "look at the journal", (name) =>
@@ -164,6 +181,7 @@ export const driver = (
           ),
           Effect.flatMap((runs) => pageOf(query, runs))
         ),
+      due: (now) => Effect.flatMap(runIds, (ids) => scanDue(driver, ids, now)),
       remove: (runId) =>
         at(runId, "jsonl", "remove the files", (name) =>
           Effect.gen(function*() {
@@ -174,8 +192,11 @@ export const driver = (
             yield* files.syncDirectory
             changed(runId, "journal")
           })),
-      watch
+      watch,
+      // Other processes write without telling.
+      seesAll: false
     }
+    return driver
   })
 
 const cutShort = (runId: string) =>

@@ -10,6 +10,8 @@ import type * as Schema from "effect/Schema"
 import type * as Instruction from "../Instruction.ts"
 import type { Unsafe } from "../internal/JsonSafe.ts"
 import type {
+  BodyServices,
+  ChannelsIn,
   Contract,
   ContractServices,
   Ctx,
@@ -20,10 +22,10 @@ import type {
   Workflow
 } from "./Types.ts"
 
-export type AnyInstruction = Instruction.Instruction<any, any, any>
+export type AnyInstruction = Instruction.Instruction<any, any, any, any>
 /** A body that is given `I`, yields `Y` and returns `A`. */
 export type BodyOf<O, I, Y, A> = (
-  ctx: Ctx<EventsIn<O>>,
+  ctx: Ctx<EventsIn<O>, ChannelsIn<O>>,
   input: I
 ) => Generator<Y, A, Instruction.WriteYieldWithAStar>
 
@@ -38,7 +40,7 @@ type InputOf<O, B> = TypeIn<
 
 type Declared<E> = E extends Instruction.Undeclared<infer _> ? never : E
 type FailureOf<O, Y> =
-  | Instruction.StepError
+  | Instruction.RunError
   | TypeIn<O, "error", Declared<Instruction.ErrorOf<Y>>>
 
 type IsAny<T> = 0 extends 1 & T ? true : false
@@ -99,8 +101,10 @@ export type Made<O, I, Y, A> = Workflow<
   TypeIn<O, "output", A>,
   FailureOf<O, Y>,
   EventsIn<O>,
-  Instruction.ServicesOf<Y> | ContractServices<O>,
-  ContractServices<O>
+  Instruction.ServicesOf<Y> | ContractServices<O> | BodyServices<O>,
+  ContractServices<O>,
+  Instruction.StepsOf<Y>,
+  ChannelsIn<O>
 >
 
 /** A contract that still wants its body. */
@@ -108,9 +112,10 @@ export interface Definition<O extends Options> extends
   Contract<
     TypeIn<O, "input", Schema.Json>,
     TypeIn<O, "output", Schema.Json>,
-    TypeIn<O, "error", Schema.Json> | Instruction.StepError,
+    TypeIn<O, "error", Schema.Json> | Instruction.RunError,
     EventsIn<O>,
-    ContractServices<O>
+    ContractServices<O>,
+    ChannelsIn<O>
   >
 {
   /** The workflow with this body. */

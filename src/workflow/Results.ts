@@ -34,8 +34,25 @@ export type Result<A, E> =
   /** Another live process drives it; what was posted will reach it. */
   | { readonly status: "running" } & Of
 
+/** The latest value of a channel, and the step and attempt that published it, if it was one. */
+export interface Published<V> {
+  readonly value: V
+  readonly stepId?: string
+  readonly attempt?: number
+}
+
+/** How far a run is, as this process sees it. */
+export interface Progress<Ch extends Readonly<Record<string, Schema.Top>>> {
+  /** How many steps have an outcome, and how many this process runs now. */
+  readonly steps: { readonly done: number; readonly running: number; readonly failed: number }
+  /** The latest value of each channel, while this process drives the run. */
+  readonly progress: { readonly [K in keyof Ch]?: Published<Ch[K]["Type"]> }
+}
+
 /** What a look at a run shows; `pending` is open, with nobody driving it. */
-export type Look<A, E> = Result<A, E> | { readonly status: "pending" } & Of
+export type Look<A, E, Ch extends Readonly<Record<string, Schema.Top>> = {}> =
+  & (Result<A, E> | { readonly status: "pending" } & Of)
+  & Progress<Ch>
 
 /** The input does not fit the workflow's schema. Nothing was recorded. */
 export class InputRejected
@@ -76,7 +93,9 @@ export type LookError =
 export type SendError = Runs.PostError | Runs.EventRejected
 
 /** A result's value or its error; `NoOutput` when the run is not over or was cancelled. */
-export const output = <A, E>(result: Look<A, E>): Effect.Effect<A, E | NoOutput> => {
+export const output = <A, E>(
+  result: Result<A, E> | { readonly status: "pending"; readonly runId: string }
+): Effect.Effect<A, E | NoOutput> => {
   switch (result.status) {
     case "success":
       return Effect.succeed(result.result)

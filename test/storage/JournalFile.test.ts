@@ -19,7 +19,7 @@ const opens = (runId = "r"): Entry => ({
   workflow: "w",
   runId,
   metadata: { text: "grüße 😀" },
-  seed: 7
+  seed: "7"
 })
 const again: Entry = { type: "start" }
 const step = (name: string, result: string = name): Entry => ({

@@ -150,6 +150,8 @@ export const worldOf = (under: Driver, leasesOfTheDead: "free" | "held" = "free"
         post: (runId, eventId, line) =>
           write(one("post"), under.post(runId, `${eventId} ${++posts}`, line)),
         inbox: (runId, after) => look(under.inbox(runId, after)),
+        due: (now) => look(under.due(now)),
+        seesAll: under.seesAll,
         acquire: (runId, now, until) =>
           write(
             one("acquire"),

@@ -20,24 +20,33 @@ export const plainCodec: Codec = {
   event: (_, value) =>
     value === "undecodable"
       ? new Undecodable("it is not what the schema says")
-      : { ok: true, value }
+      : { ok: true, value },
+  child: (_, { error, result }) =>
+    error !== undefined ? { ok: false, error } : { ok: true, value: result },
+  mayEndWith: () => true
 }
 
 /** A timestamp for the `n`th entry. */
 export const at = (n: number): string => new Date(1_700_000_000_000 + n).toISOString()
 
 /** A machine that has been fed nothing. */
-export const machineOf = (body: () => Body, live = false): Machine =>
-  new Machine(body, { timestamp: at(0) }, {
+export const machineOf = (
+  body: () => Body,
+  live = false,
+  recorded: ReadonlyArray<Entry> = []
+): Machine =>
+  new Machine(body, { timestamp: at(0), seed: "seed", incarnation: "i1" }, {
     runId: "r1",
     workflow: "test",
     codec: plainCodec,
-    live
-  })
+    live,
+    guard: false,
+    retired: []
+  }, recorded)
 
 /** Feeds a history to a new machine. */
 export const replay = (body: () => Body, entries: ReadonlyArray<Entry>): Machine => {
-  const machine = machineOf(body)
+  const machine = machineOf(body, false, [{ type: "start" }, ...entries])
   entries.forEach((entry, n) => machine.feed(entry, at(n + 1)))
   return machine
 }

@@ -180,7 +180,7 @@ export const play = (program: Program, choices: ReadonlyArray<number>): History 
       const pending = steps.map((p) => p.id).join()
       broken(`pending steps ${pending} but running ${[...running.keys()].join()}`)
     }
-    if (steps.length !== machine.steps) broken("the machine miscounts its steps")
+    if (steps.length !== machine.active) broken("the machine miscounts its steps")
   }
 
   /** Opens a session: on a new machine, or on one that has replayed the journal. */

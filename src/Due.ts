@@ -1,0 +1,65 @@
+/**
+ * Which runs somebody should drive, for drivers without an index: looks at one run after the other.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Driver } from "./Driver.ts"
+import * as Inbox from "./Inbox.ts"
+import * as Journal from "./Journal.ts"
+import * as Status from "./Status.ts"
+
+type Looked = Pick<Driver, "read" | "inbox" | "holder" | "version">
+
+/** The runs among `runIds` that are due at `now`; one that cannot be read hides no other. */
+export const scanDue = (driver: Looked, runIds: Iterable<string>, now: number) =>
+  Effect.filter(
+    Array.from(runIds).toSorted(),
+    (runId) => Effect.orElseSucceed(isDue(driver, runId, now), () => false)
+  )
+
+const isDue = (driver: Looked, runId: string, now: number) =>
+  Effect.gen(function*() {
+    const journal = yield* entriesOf(driver, runId)
+    const entries = journal?.entries ?? []
+    if (journal === undefined || entries.length === 0) return false
+    const status = Status.of(runId, entries)
+    const { continuedAs } = status
+    if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
+    if (Status.isEnded(status) || status.status === "stopped") return false
+    if ((yield* driver.holder(runId, now)) !== undefined) return false
+    const alone = Status.withOwner(status, false)
+    const isLoop = status.fruitless >= Status.crashLimit
+    // A run that kills its process does it again, whatever happens to it, unless a person steps in.
+    if (yield* hasPosts(driver, runId, journal, isLoop)) return true
+    if (alone.status === "blocked") return false
+    if (alone.status === "pending") return true
+    if (alone.wakeAt !== undefined && alone.wakeAt <= now) return true
+    for (const { childId } of alone.waits) {
+      const last = childId === undefined
+        ? undefined
+        : (yield* entriesOf(driver, childId))?.entries.at(-1)
+      if (last !== undefined && Journal.isEnd(last)) return true
+    }
+    return false
+  })
+
+const entriesOf = (driver: Looked, runId: string) =>
+  Effect.map(driver.read(runId), ({ text }) => {
+    const read = Journal.read(runId, text)
+    return Result.isSuccess(read) ? read.success : undefined
+  })
+
+const hasPosts = (
+  driver: Looked,
+  runId: string,
+  { entries, head }: Journal.Journal,
+  isLoop: boolean
+) =>
+  Effect.map(driver.inbox(runId, ""), ({ before, text }) => {
+    const read = Inbox.read(runId, text, before)
+    if (Result.isFailure(read)) return false
+    const known = Journal.takenIds(entries)
+    return read.success.some(({ eventId, incarnation, type }) =>
+      incarnation === head.incarnation && !known.has(eventId) && (!isLoop || type !== "event")
+    )
+  })
