@@ -37,6 +37,8 @@ export * from "./Driver.ts"
 export interface Loaded {
   readonly journal: Journal.Journal
   readonly version: string
+  /** Where a writer left it: then `journal` has its head and no entries. */
+  readonly status?: Status.Draft
 }
 
 /** Writes one run's journal for one session, in order. */
@@ -51,6 +53,8 @@ export interface Writer {
     stamp: Journal.Stamp,
     entries: ReadonlyArray<Journal.Stamped>
   ) => Effect.Effect<boolean, StorageError | Journal.JournalCorrupt>
+  /** Where the journal stands behind the last acknowledged append. */
+  readonly loaded: () => Loaded
   /** Whether someone else may have written since. */
   readonly hasMoved: Effect.Effect<boolean, StorageError>
 }
@@ -110,6 +114,7 @@ export const make = (driver: Driver): Storage["Service"] => {
         return {
           head: writer.head,
           append: writer.append,
+          loaded: writer.loaded,
           hasMoved: Effect.map(driver.version(loaded.journal.runId), (now) =>
             now !== writer.version())
         }
@@ -153,6 +158,9 @@ export const make = (driver: Driver): Storage["Service"] => {
   })
 }
 
+/** A new, empty driver over a `Map`: what `layerMemory` uses, and what a driver of one's own may wrap. */
+export const memoryDriver: () => Driver = MemoryDriver.make
+
 /** Journals in a `Map`: they live as long as the process. For tests and for trying things out. */
 export const layerMemory: Layer.Layer<Storage> = Layer.sync(
   Storage,
@@ -170,7 +178,7 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   const { runId } = loaded.journal
   let { head } = loaded.journal
   let version = loaded.version
-  const status = Status.of(runId, loaded.journal.entries)
+  const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
   const row = () => ({ ...status, steps: { ...status.steps } })
   // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
   let isLost = false
@@ -213,7 +221,12 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
         : Effect.fail(error)
     return Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged })
   }
-  return { head: () => head, version: () => version, append }
+  const leave = (): Loaded => ({
+    journal: { ...loaded.journal, entries: [], head },
+    version,
+    status
+  })
+  return { head: () => head, version: () => version, append, loaded: leave }
 }
 
 /** What `Writer.append` gives when it is over at once. */

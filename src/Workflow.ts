@@ -49,6 +49,7 @@ export {
 } from "./Replay.ts"
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
+export { type Called, StepHook } from "./StepHook.ts"
 export type { Definition } from "./workflow/Infer.ts"
 export * from "./workflow/Results.ts"
 export type * from "./workflow/Types.ts"
@@ -310,20 +311,6 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
       begin(program, options, input, runOptions),
       ({ begin, runId }) => drive(runId, begin)
     )
-  const toEnd = (
-    runId: string,
-    from: Begin | undefined
-  ): Effect.Effect<unknown, unknown, Storage> =>
-    Effect.flatMap(Interpreter.drive(program, runId, from), (drove) => {
-      if (drove.status !== "suspended" && drove.status !== "running") {
-        return output(present(drove.runId, drove))
-      }
-      const children = drove.status === "suspended" ? drove.children ?? [] : []
-      return Effect.andThen(
-        Interpreter.untilNews(program, drove.runId, children),
-        toEnd(drove.runId, undefined)
-      )
-    })
   const workflow: Workflow<unknown, unknown, unknown, Events> = {
     ...contract,
     "~callee": { program },
@@ -332,7 +319,9 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
     execute: (input, runOptions) =>
       Effect.flatMap(
         begin(program, options, input, runOptions),
-        ({ begin, runId }) => toEnd(runId, begin)
+        ({ begin, runId }) =>
+          Effect.flatMap(Interpreter.execute(program, runId, begin), (drove) =>
+            output(present(drove.runId, drove)))
       ) as any,
     resume: (runId, event) =>
       event === undefined

@@ -47,6 +47,8 @@ const fileRanks: Record<string, number> = {
   "Shadow.ts": 6.5,
   "Children.ts": 6.5,
   "Session.ts": 6.8,
+  "Enqueue.ts": 6.8,
+  "Turn.ts": 6.9,
   "Interpreter.ts": 7,
   "Workflow.ts": 8.5,
   "Cluster.ts": 9,

@@ -1,0 +1,359 @@
+/**
+ * One turn of driving a run: looks at its journal and inbox, decides whether there is something to do, and
+ * runs a session if there is. The lease is the caller's.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type { Posted, StorageError } from "./Driver.ts"
+import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
+import type { Continued } from "./Enqueue.ts"
+import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
+import * as Journal from "./Journal.ts"
+import { JournalLimits } from "./Limits.ts"
+import { isWait, type Machine } from "./Machine.ts"
+import { type Begin, compare, firstStart, laterStart, type Opening } from "./Opening.ts"
+import * as Record from "./Record.ts"
+import * as Replay from "./Replay.ts"
+import { RunNotFound } from "./Runs.ts"
+import * as Session from "./Session.ts"
+import * as Status from "./Status.ts"
+import type { Loaded, Storage } from "./Storage.ts"
+
+type Services = Context.Context<never>
+
+const sessions = Metric.counter("reprise_sessions", { description: "Sessions by how they ended" })
+const runs = Metric.counter("reprise_runs", { description: "Ended runs by how they ended" })
+const steps = Metric.counter("reprise_steps", { description: "Journaled step outcomes" })
+
+/** Counts a session with the steps it took. */
+const count = (program: Replay.Program, { conclusion, steps: taken }: Session.Ran) => {
+  const workflow = program.name
+  const counted = [
+    Metric.update(Metric.withAttributes(sessions, { workflow, conclusion: conclusion._tag }), 1),
+    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "success" }), taken.done),
+    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "failure" }), taken.failed)
+  ]
+  if (conclusion._tag === "Ended") {
+    counted.push(
+      Metric.update(Metric.withAttributes(runs, { workflow, end: conclusion.entry.type }), 1)
+    )
+  }
+  return Effect.all(counted, { discard: true })
+}
+
+/** What a turn has seen of an open run's inbox. */
+export interface Read {
+  readonly incarnation: string
+  readonly cursor: string
+  readonly isKnown: (eventId: string) => boolean
+}
+
+export type Turn = { readonly _tag: "Beaten" } | Over
+
+/** `seen` is only there while the run can take more posts. */
+export interface Over {
+  readonly _tag: "Over"
+  readonly driven: Driven | Continued
+  readonly seen?: Read
+  readonly warm?: Warm
+}
+
+export interface Job {
+  readonly program: Replay.Program
+  readonly runId: string
+  readonly begin: Begin | undefined
+  readonly storage: Storage["Service"]
+  readonly services: Services
+  readonly leaseToken: string
+  /** Where the caller left the run, if it drove it before. */
+  readonly warm: Warm | undefined
+  /** How a child is driven, or its start recorded. */
+  readonly drive: Session.Options["drive"]
+  readonly enqueue: Session.Options["enqueue"]
+}
+
+/** The code against entries, of which the first names the input; `at` is where they diverged. */
+const replayed = (
+  { program, runId, services }: Job,
+  input: unknown,
+  entries: ReadonlyArray<Entry & { readonly timestamp: string; readonly incarnation: string }>
+): { readonly machine: Machine; readonly at: number } => {
+  // Nobody has seen the first slice's logs when nothing but starts stand in the journal.
+  const live = entries.every((entry) => entry.type === "start" || entry.type === "event")
+  const first = Replay.startOf(entries[0]!)
+  const machine = Replay.machine(program, input, first, { runId, live, services }, entries)
+  return { machine, at: Replay.feed(machine, entries) ?? 0 }
+}
+
+const over = (driven: Driven | Continued, seen?: Read): Over => ({
+  _tag: "Over",
+  driven,
+  ...(seen === undefined ? undefined : { seen })
+})
+
+/** A run that was driven here until it only waited: its machine can go on without a replay. */
+export interface Warm {
+  readonly loaded: Loaded
+  readonly first: Start
+  readonly last: Suspend
+  readonly machine: Machine
+}
+
+/** Where a run stands when a turn begins. */
+interface Position {
+  readonly loaded: Loaded
+  readonly status: Status.Status
+  /** Undefined when the run does not exist yet. */
+  readonly first: Start | undefined
+  readonly last: Entry | undefined
+  /** Ids of posts that are journaled. */
+  readonly known: ReadonlySet<string>
+  readonly machine?: Machine
+}
+
+const cold = (storage: Storage["Service"], runId: string) =>
+  Effect.map(storage.read(runId), (loaded): Position => {
+    const { entries } = loaded.journal
+    return {
+      loaded,
+      status: Status.of(runId, entries),
+      first: Journal.first(loaded.journal),
+      last: entries.at(-1),
+      known: Journal.takenIds(entries)
+    }
+  })
+
+/** The machine is what a replay would make of the journal, as long as nobody else has written. */
+const positionOf = ({ runId, storage, warm }: Job) =>
+  warm === undefined
+    ? cold(storage, runId)
+    : Effect.flatMap(storage.version(runId), (version) => {
+      if (version !== warm.loaded.version) return cold(storage, runId)
+      const { first, last, loaded, machine } = warm
+      const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
+      return Effect.succeed<Position>({
+        loaded,
+        status,
+        first,
+        last,
+        known: machine.eventIds,
+        machine
+      })
+    })
+
+/** Takes one turn. */
+export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
+  Effect.gen(function*() {
+    const { begin, runId, services, storage } = given
+    const position = yield* positionOf(given)
+    const { first, known, last, loaded, status } = position
+    if (first === undefined && begin === undefined) return yield* new RunNotFound({ runId })
+    if (position.machine === undefined) yield* compare(given.program, loaded, begin, services)
+    // What is not started yet takes the newest body; everything else the one its journal names.
+    const program =
+      (first === undefined ? undefined : Replay.ofVersion(given.program, first.version))
+        ?? given.program
+    const job = { ...given, program }
+    if (last !== undefined && Journal.isEnd(last)) return over(yield* endOf(job, last))
+
+    const { incarnation } = loaded.journal.head
+    const { cursor, items } = yield* storage.inbox(runId, incarnation, "")
+    const posted = items.filter(({ eventId }) => !known.has(eventId))
+    const mayGoOn = posted.some(({ type }) => type !== "event")
+    if (status.fruitless >= Status.crashLimit && !mayGoOn) {
+      const isKnown = (eventId: string) => items.some((item) => item.eventId === eventId)
+      return over(crashLoop(runId, status), { incarnation, cursor, isKnown })
+    }
+    const settled = posted.flatMap((post) => isOfRun(post, status) ? post.eventId : [])
+    const opening = last === undefined
+      ? yield* firstStart(program, runId, begin!)
+      : yield* laterStart(loaded.journal, settled)
+    const start = Journal.stamped(
+      opening.entry,
+      new Date(yield* Clock.currentTimeMillis).toISOString()
+    )
+    const machine = position.machine ?? (yield* rebuilt(job, position, opening, start.timestamp))
+    const isKnown = (eventId: string) => machine.eventIds.has(eventId) || known.has(eventId)
+    const seen: Read = { incarnation: opening.stamp.incarnation, cursor, isKnown }
+    const news = yield* deliverable(program, runId, posted, services)
+    if (last !== undefined && news.length === 0) {
+      const resting = yield* rests(job, machine, loaded.journal.head.offset, last)
+      if (resting !== undefined) return over(resting, seen)
+    }
+    const durability = first === undefined
+      ? begin?.durability ?? program.durability
+      : first.durability ?? "sync"
+    const { activity } = storage.live
+    const { live, release } = storage.live.hold(runId)
+    activity.sessions++
+    const leave = () => {
+      activity.sessions--
+      release()
+    }
+    const [ran, left] = yield* Effect.scoped(
+      Effect.flatMap(storage.writer(loaded), (writer) =>
+        Effect.map(
+          Session.run({
+            program,
+            runId,
+            storage,
+            writer,
+            stamp: opening.stamp,
+            machine,
+            durability,
+            found: loaded.journal.entries,
+            start,
+            news,
+            cursor,
+            leaseToken: job.leaseToken,
+            services,
+            live,
+            drive: job.drive,
+            enqueue: job.enqueue
+          }),
+          (ran) => [ran, writer.loaded()] as const
+        ))
+    ).pipe(Effect.ensuring(Effect.sync(leave)))
+    yield* count(program, ran)
+    const { conclusion } = ran
+    const seenNow: Read = { ...seen, cursor: ran.cursor }
+    switch (conclusion._tag) {
+      case "Beaten":
+        return conclusion
+      case "Ended":
+        return over(yield* endOf(job, conclusion.entry))
+      case "Blocked":
+        return over({ status: "blocked", reason: conclusion.reason }, seenNow)
+      case "Suspended": {
+        const { children, entry } = conclusion
+        const warm = { loaded: left, first: first ?? opening.entry, last: entry, machine }
+        return { ...over({ status: "suspended", entry, children }, seenNow), warm }
+      }
+    }
+  })
+
+/** The machine at the end of the journal, or why the code does not go with it. */
+const rebuilt = (
+  job: Job,
+  { last, loaded }: Position,
+  { entry, stamp }: Opening,
+  timestamp: string
+): Effect.Effect<Machine, Session.SessionError> =>
+  Effect.gen(function*() {
+    const { program, runId, services, storage } = job
+    const { entries } = loaded.journal
+    const all = last === undefined
+      ? [{ ...entry, timestamp, incarnation: stamp.incarnation }]
+      : entries
+    const input = yield* decodeInput(program, all[0] as Start, runId, services)
+    const { at, machine } = replayed(job, input, all)
+    if (machine.diverged !== undefined) {
+      const end = machine.outcome?.ok === false ? Record.end(job, machine) : undefined
+      if (end !== undefined && "_tag" in end && end._tag === "BodyDefect") return yield* end
+      // The body may have changed what it was handed, so the journal is read anew.
+      const { entries } = (yield* storage.read(runId)).journal
+      const input = yield* decodeInput(program, entries[0] as Recorded & Start, runId, services)
+      return yield* Replay.mismatch(program, runId, machine.diverged, at, () =>
+        replayed(job, input, entries).machine.diverged)
+    }
+    if (machine.defect !== undefined && last !== undefined) {
+      return yield* Replay.broke(program, runId, machine.defect, () =>
+        Replay.again(job, entries, [])?.defect)
+    }
+    return machine
+  })
+
+const crashLoop = (runId: string, { fruitless }: Status.Status): Driven => ({
+  status: "blocked",
+  reason: `CrashLoop: ${fruitless} sessions in a row ended before anything was journaled. `
+    + `Find what kills the process, then let the run go on with Runs.settle("${runId}")`
+})
+
+/** Whether a settlement is of the run as a whole, or of a step that needs none. */
+const isOfRun = (post: Posted, { intents }: Status.Status): boolean =>
+  post.type === "settle" && (post.stepId === undefined || !intents.includes(post.stepId))
+
+const endOf = (
+  { program, runId, services }: Job,
+  entry: Entry
+): Effect.Effect<Driven | Continued, Replay.ReplayMismatch> =>
+  entry.type === "continue"
+    ? Effect.succeed({ status: "continued", runId, next: entry.runId })
+    : ended(program, entry, runId, services)
+
+/** Why an open run is left as it is, if it is: nothing has changed, or it must not go on by itself. */
+const rests = (
+  { services, storage }: Job,
+  machine: Machine,
+  entries: number,
+  last: Entry
+): Effect.Effect<Driven | undefined, StorageError | Journal.JournalCorrupt> =>
+  Effect.gen(function*(): Effect.gen.Return<
+    Driven | undefined,
+    StorageError | Journal.JournalCorrupt
+  > {
+    if (last.type === "suspend") {
+      const now = yield* Clock.currentTimeMillis
+      if (last.wakeAt !== undefined && last.wakeAt <= now) return undefined
+      const children: Array<Seen> = []
+      for (const { childId } of last.waits) {
+        if (childId === undefined) continue
+        const child = yield* childNow(storage, childId)
+        if (child === undefined) return undefined
+        children.push(child)
+      }
+      return { status: "suspended", entry: last, children }
+    }
+    if (machine.outcome !== undefined || machine.cancelled !== undefined) return undefined
+    if (entries >= Context.get(services, JournalLimits).stop) {
+      return { status: "blocked", reason: Session.tooLong }
+    }
+    return onlyUnknown(machine)
+  })
+
+/** How a child is seen while it only waits; nothing when the parent has reason to look at it itself. */
+const childNow = (
+  storage: Storage["Service"],
+  childId: string
+): Effect.Effect<Seen | undefined, StorageError | Journal.JournalCorrupt> =>
+  Effect.gen(function*() {
+    const { journal, version } = yield* storage.read(childId)
+    const last = journal.entries.at(-1)
+    if (last?.type !== "suspend") return undefined
+    const { cursor, items } = yield* storage.inbox(childId, journal.head.incarnation, "")
+    const known = Journal.takenIds(journal.entries)
+    if (items.some(({ eventId }) => !known.has(eventId))) return undefined
+    for (const { childId: below } of last.waits) {
+      if (below !== undefined && (yield* childNow(storage, below)) === undefined) return undefined
+    }
+    return { runId: childId, version, cursor }
+  })
+
+/** What the code can take; the rest stays in the inbox, for code that can, and is warned of. */
+const deliverable = (
+  program: Replay.Program,
+  runId: string,
+  news: ReadonlyArray<Posted>,
+  services: Services
+) =>
+  Effect.filter(news, (posted) => {
+    const why = Replay.refuses(program, posted, services)
+    return why === undefined ? Effect.succeed(true) : Effect.as(
+      Effect.logWarning(`Event ${posted.eventId} of run "${runId}" is left in its inbox: ${why}`),
+      false
+    )
+  })
+
+/** Set when all that is pending are waits and at-most-once steps whose outcome nobody knows. */
+const onlyUnknown = ({ active, outcome, pending }: Machine): Driven | undefined => {
+  if (outcome !== undefined || active === 0) return undefined
+  const unknown: Array<string> = []
+  for (const p of pending.values()) {
+    if (isWait(p) || p.isUndoing) continue
+    if (p.intent === 0 || p.cancelling !== undefined) return undefined
+    unknown.push(p.id)
+  }
+  return { status: "blocked", reason: Session.unknownReason(unknown) }
+}
