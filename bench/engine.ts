@@ -6,7 +6,7 @@ import { fork } from "node:child_process"
 import { join } from "node:path"
 import { conclude, type Figure } from "./measure.ts"
 
-const measurements = ["live.ts", "replay.ts", "local.ts", "imports.ts"]
+const measurements = ["live.ts", "replay.ts", "instructions.ts", "local.ts", "imports.ts"]
 
 const measure = (file: string): Promise<ReadonlyArray<Figure>> =>
   new Promise((resolve, reject) => {

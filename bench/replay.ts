@@ -70,13 +70,24 @@ for (const [values, body] of Object.entries(bodies)) {
   const program: Replay.Program = {
     name: "bench",
     version: undefined,
+    previous: [],
+    retired: [],
+    durability: "sync",
+    runIdOf: undefined,
+    channels: {},
+    hasBody: true,
     input: Codec.strict,
     output: Codec.strict,
     error: undefined,
     events: { go: Codec.fromSchema(events.go) },
     body
   }
-  await Effect.runPromise(workflow.start(undefined, { runId }).pipe(Effect.provide(unsynced)))
+  await Effect.runPromise(
+    workflow.start(undefined, { runId }).pipe(
+      Effect.provide(unsynced),
+      Effect.provideService(Workflow.JournalLimits, { warn: Infinity, stop: Infinity })
+    )
+  )
   const journal = await read(runId)
   if (journal.entries.length !== entries) throw new Error(`${journal.entries.length} entries`)
   const text = await readFile(join(at, `${runId}.jsonl`), "utf8")
@@ -85,7 +96,7 @@ for (const [values, body] of Object.entries(bodies)) {
   /** What the engine does with what it read. */
   const replay = (journal: Journal.Journal): void => {
     const options = { runId, live: false, services: Context.empty() }
-    const machine = Replay.machine(program, undefined, journal.entries[0]!, options)
+    const machine = Replay.machine(program, undefined, Replay.startOf(journal.entries[0]!), options)
     Replay.feed(machine, journal.entries)
     // Anything else would be fast for the wrong reason.
     if (machine.waits()[0]?.event !== "go") throw new Error("The body does not stand at its wait.")

@@ -60,15 +60,15 @@ export class Appender {
   }
 
   private write(entries: ReadonlyArray<Stamped>): Effect.Effect<boolean, AppendError> {
-    const { onAcknowledged, stamp, writer } = this.o
-    const told = (isMine: boolean) => {
-      const told = isMine ? onAcknowledged(entries) : undefined
-      return told === undefined
-        ? isMine ? succeedTrue : Effect.succeed(false)
-        : Effect.as(told, true)
-    }
-    const appended = writer.append(stamp, entries)
-    return appended === succeedTrue ? told(true) : Effect.flatMap(appended, told)
+    const appended = this.o.writer.append(this.o.stamp, entries)
+    return appended === succeedTrue
+      ? this.told(entries)
+      : Effect.flatMap(appended, (isMine) => isMine ? this.told(entries) : Effect.succeed(false))
+  }
+
+  private told(entries: ReadonlyArray<Stamped>): Effect.Effect<boolean> {
+    const told = this.o.onAcknowledged(entries)
+    return told === undefined ? succeedTrue : Effect.as(told, true)
   }
 
   private startFlushing(): Effect.Effect<void> {

@@ -397,8 +397,14 @@ export class Machine {
       if (this.defect !== undefined) return
       let next: IteratorResult<unknown, unknown>
       try {
-        next = this.options.guard ? this.watched(n.gen, answer) : advance(n.gen, answer)
+        // Who handles a failure may leave instructions unused on purpose.
+        if (!answer.ok && this.options.guard) this.forget()
+        slice.isOpen = this.options.guard
+        next = advance(n.gen, answer)
+        slice.isOpen = false
       } catch (error) {
+        slice.isOpen = false
+        if (this.options.guard) this.forget()
         if (slice.violation !== undefined) return this.forbidden()
         if (n.isLeaving && n === this.root) {
           n.isLeaving = false
@@ -410,7 +416,10 @@ export class Machine {
         answer = failed(error)
         continue
       }
-      if (slice.violation !== undefined) return this.forbidden()
+      if (this.options.guard) {
+        if (slice.violation !== undefined) return this.forbidden()
+        if (slice.made !== undefined) this.sweep(next.value)
+      }
       if (next.done === true) {
         const outer = n.outer.pop()
         if (outer === undefined) return n.end(done(next.value))
@@ -425,30 +434,25 @@ export class Machine {
     }
   }
 
-  /** One slice under the guard. */
-  private watched(
-    gen: Iterator<unknown, unknown, unknown>,
-    answer: Outcome
-  ): IteratorResult<unknown, unknown> {
-    const { made } = slice
-    // Who handles a failure may leave instructions unused on purpose.
-    if (!answer.ok && this.unused.size > 0) this.unused.clear()
-    slice.isOpen = true
-    try {
-      const next = advance(gen, answer)
-      if (made.length > 0 && (made.length > 1 || made[0] !== next.value)) {
-        for (const instruction of made) this.unused.add(instruction)
-      }
-      return next
-    } finally {
-      slice.isOpen = false
-      made.length = 0
+  /** Keeps what the slice made and did not yield: it is to be used later. */
+  private sweep(yielded: unknown): void {
+    const { made, more } = slice
+    if (made !== yielded || more.length > 0) {
+      this.unused.add(made!)
+      for (const instruction of more) this.unused.add(instruction)
+      more.length = 0
     }
+    slice.made = undefined
+  }
+
+  private forget(): void {
+    slice.made = undefined
+    slice.more.length = 0
+    this.unused.clear()
   }
 
   /** Takes out what was yielded, or placed in a branch, of what was made and not yet used. */
   private use(instruction: object): void {
-    if (this.unused.size === 0) return
     this.unused.delete(instruction)
     const i = instruction as Instruction.Data
     if ((i.op === "wrap" || i.op === "saga") && typeof i.of === "object") this.use(i.of)
@@ -523,7 +527,7 @@ export class Machine {
 
   /** The answer, or undefined when the instruction stays pending. */
   private open(n: Node, i: Instruction.Data): Outcome | undefined {
-    this.use(i)
+    if (this.unused.size > 0) this.use(i)
     switch (i.op) {
       case "step":
         this.active++

@@ -17,7 +17,7 @@ import {
   type StepInfo,
   StepTimeout
 } from "./Instruction.ts"
-import type { StepHook } from "./StepHook.ts"
+import type { Called, StepHook } from "./StepHook.ts"
 
 /** What a step came to, before it is encoded. */
 export type Performed =
@@ -33,7 +33,7 @@ export type Performed =
 
 /** What does not change from attempt to attempt. */
 export interface Identity extends Pick<StepInfo, "runId" | "stepId" | "idempotencyKey" | "fence"> {
-  readonly publish: (channel: string, value: unknown, attempt: number) => void
+  readonly publish: (channel: string, value: unknown, stepId: string, attempt: number) => void
 }
 
 /** `StepInfo` of one attempt; what is rarely asked for is made when someone does. */
@@ -57,7 +57,7 @@ class Info implements StepInfo {
     return (this.controller ??= new AbortController()).signal
   }
   get publish(): StepInfo["publish"] {
-    return (channel, value) => this.identity.publish(channel, value, this.attempt)
+    return (channel, value) => this.identity.publish(channel, value, this.stepId, this.attempt)
   }
 }
 
@@ -182,7 +182,7 @@ export const perform = (
       const info = new Info(identity, attempts)
       if (before !== undefined && attempts > first) yield* before(attempts)
       const own = run(step, info)
-      const work = hook === undefined ? own : hook({ ...identity, name: step.name }, own)
+      const work = hook === undefined ? own : hook(called(step, identity), own)
       const performed = yield* toPerformed(
         timeout === undefined
           ? work
@@ -197,6 +197,13 @@ export const perform = (
       yield* Effect.sleep(delay)
     }
   })
+
+const called = ({ name }: Step, { idempotencyKey, runId, stepId }: Identity): Called => ({
+  name,
+  runId,
+  stepId,
+  idempotencyKey
+})
 
 type Delay = (
   error: unknown,

@@ -184,7 +184,9 @@ class Session {
   private readonly longestWait: number
   private readonly limits
   private readonly shadow: boolean
-  private readonly hook: StepHook | undefined
+  /** How a step runs that is not repeated. */
+  private readonly once: Perform.Repeating
+  private readonly publish: Perform.Identity["publish"]
   private readonly o: Options
   private readonly clock: Clock.Clock
   private readonly appender: Appender
@@ -199,7 +201,10 @@ class Session {
     this.longestWait = Context.get(services, ShortWait)
     this.limits = Context.get(services, JournalLimits)
     this.shadow = Shadow.isOn(options)
-    this.hook = Context.get(services, StepHook)
+    const hook = Context.get(services, StepHook)
+    this.once = { retry: undefined, earlier: [], longest: this.longestWait, hook }
+    this.publish = (channel, value, stepId, attempt) =>
+      this.telling.publish(channel, value, { stepId, attempt })
     this.telling = new Telling(options, live)
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
     this.running = new Running(() => this.wake?.())
@@ -341,15 +346,18 @@ class Session {
 
   private call(p: Pending): Perform.Performed | Effect.Effect<Perform.Performed> {
     const step = Record.stepOf(p)
+    const identity = new StepIdentity(this.o, p.id, this.publish)
     const { delivery, retry = p.node.isUndo ? undoRetry : undefined } = step.options
+    if (retry === undefined && p.retry === undefined) {
+      return Perform.call(step, identity, this.once)
+    }
     const before = delivery === "at-most-once"
       ? (attempt: number) => this.running.ask(p, attempt)
       : undefined
-    return Perform.call(step, this.identity(p), {
+    return Perform.call(step, identity, {
+      ...this.once,
       retry,
       earlier: p.retry?.failed ?? [],
-      longest: this.longestWait,
-      hook: this.hook,
       ...(before === undefined ? undefined : { before })
     })
   }
@@ -361,7 +369,7 @@ class Session {
     const { options, undo } = pending.instruction
     return !this.running.isBusy && this.o.machine.pending.size === 1
       && (options.delivery !== "at-most-once" || options.retry === undefined)
-      && undo === undefined && !pending.node.cancelled && this.hook === undefined
+      && undo === undefined && !pending.node.cancelled && this.once.hook === undefined
   }
 
   private runBesideEachOther(): Effect.Effect<void, SessionError> {
@@ -523,10 +531,9 @@ class Session {
 
   /** Whether the journal is too long for another step. */
   private isFull(): boolean {
-    const { machine, writer } = this.o
-    const entries = writer.head().offset + this.appender.behind
+    const entries = this.o.writer.head().offset + this.appender.behind
     return entries >= this.limits.stop && this.starting.length > 0 && !this.running.isBusy
-      && machine.cancelled === undefined
+      && this.o.machine.cancelled === undefined
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -793,18 +800,25 @@ class Session {
     this.restart = true
     this.worker?.interruptUnsafe()
   }
+}
 
-  private identity(p: Pending): Perform.Identity {
-    const { runId, stamp } = this.o
-    const stepId = p.id
-    return {
-      runId,
-      stepId,
-      idempotencyKey: `${runId}:${stamp.incarnation}:${stepId}`,
-      fence: stamp.session,
-      publish: (channel, value, attempt) =>
-        this.telling.publish(channel, value, { stepId, attempt })
-    }
+/** What a step is told of its place. A class, since one is made for every step. */
+class StepIdentity implements Perform.Identity {
+  readonly runId: string
+  readonly stepId: string
+  readonly idempotencyKey: string
+  readonly fence: number
+  readonly publish: Perform.Identity["publish"]
+  constructor(
+    { runId, stamp }: Pick<Options, "runId" | "stamp">,
+    stepId: string,
+    publish: Perform.Identity["publish"]
+  ) {
+    this.runId = runId
+    this.stepId = stepId
+    this.idempotencyKey = `${runId}:${stamp.incarnation}:${stepId}`
+    this.fence = stamp.session
+    this.publish = publish
   }
 }
 

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Pipeable from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import { slice } from "../internal/slice.ts"
+import { forget, remember, slice } from "../internal/slice.ts"
 import type { Callee } from "./Callee.ts"
 import type { Branch, Instruction } from "./Yieldable.ts"
 
@@ -262,7 +262,7 @@ Object.setPrototypeOf(StepData.prototype, Proto)
 
 export const makeStep = (name: string, work: Work, options: StepOptions, undo?: Undo): any => {
   const self = new StepData(name, work, options, undo)
-  if (slice.isOpen) slice.made.push(self)
+  if (slice.isOpen) remember(self)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
 }
@@ -270,16 +270,13 @@ export const makeStep = (name: string, work: Work, options: StepOptions, undo?: 
 /** An instruction is its data on a prototype that can be piped and yielded. */
 export const make = (fields: Exclude<Data, Step>): any => {
   const self = Object.assign(Object.create(Proto), fields)
-  if (slice.isOpen) slice.made.push(self)
+  if (slice.isOpen) remember(self)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")
   return self
 }
 
 /** Takes back an instruction that another one was made of, and that nobody is to yield. */
-export const retract = (self: object): void => {
-  const at = slice.made.lastIndexOf(self)
-  if (at >= 0) slice.made.splice(at, 1)
-}
+export const retract: (self: object) => void = forget
 
 /** A name that can stand in an id. */
 export const named = (what: string, name: unknown): string => {

@@ -16,7 +16,22 @@ export interface Violation {
 export const slice: {
   /** True while a guarded body runs. */
   isOpen: boolean
-  /** Instructions made since the slice began. */
-  readonly made: Array<object>
+  /** The instruction that was made first since the slice began: mostly the one that is yielded. */
+  made: object | undefined
+  /** The others. */
+  readonly more: Array<object>
   violation: Violation | undefined
-} = { isOpen: false, made: [], violation: undefined }
+} = { isOpen: false, made: undefined, more: [], violation: undefined }
+
+/** Remembers an instruction that was made in a slice. */
+export const remember = (instruction: object): void => {
+  if (slice.made === undefined) slice.made = instruction
+  else slice.more.push(instruction)
+}
+
+/** Forgets one that another was made of. */
+export const forget = (instruction: object): void => {
+  const { more } = slice
+  if (slice.made === instruction) slice.made = more.pop()
+  else if (more.includes(instruction)) more.splice(more.lastIndexOf(instruction), 1)
+}
