@@ -89,8 +89,11 @@ const outcome = ({ error, result }: Outcome): Pick<Item, "state" | "value" | "er
     : { state: "done", ...(result === undefined ? undefined : { value: result }) }
 
 const ofWait = (wait: Wait): Item => {
-  const { kind, stepId, wakeAt } = wait
-  const at = wakeAt === undefined ? undefined : { wakeAt }
+  const { childId, kind, stepId, wakeAt } = wait
+  const at = {
+    ...(wakeAt === undefined ? undefined : { wakeAt }),
+    ...(childId === undefined ? undefined : { childId })
+  }
   return kind === "retry"
     ? { stepId, kind: "step", state: "retrying", wait, ...at }
     : { stepId, kind, state: "waiting", wait, ...at }
@@ -141,7 +144,8 @@ export const ofEntry = (entry: Entry): ReadonlyArray<Item> => {
       }]
     }
     case "undo": {
-      const { error, stepId } = entry
+      const { error, stepId, unknown } = entry
+      if (unknown === true) return [{ stepId, kind: "step", state: "unknown" }]
       return [{
         stepId,
         kind: "step",
@@ -193,7 +197,7 @@ export const items = (entries: ReadonlyArray<Recorded>): ReadonlyArray<Item> => 
 
 /** What is known after `entry` said `now` of an item that stood at `before`. */
 const after = (before: Item, now: Item, entry: Recorded): Item => {
-  if (entry.type === "undo") {
+  if (entry.type === "undo" && entry.unknown !== true) {
     const { undoError, undone } = now
     return {
       ...before,

@@ -1,0 +1,71 @@
+/**
+ * Journals as tests have them: the text of a file, what `Runs.journal` gives, or entries written by hand.
+ * Whatever they were, they come out as lines that a storage takes.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Journal from "../Journal.ts"
+
+/** The text of a journal file, or its entries; a prefix of either will do. */
+export type RecordedJournal =
+  | string
+  | ReadonlyArray<Journal.Entry>
+  | { readonly entries: ReadonlyArray<Journal.Entry> }
+
+/** A journal made ready for a storage. */
+export interface Prepared {
+  readonly runId: string
+  readonly lines: ReadonlyArray<string>
+  /** UTC milliseconds of the last entry. */
+  readonly now: number
+}
+
+/** Reads a text by the accept rule; a text whose lines have no checksums was written by hand. */
+const entriesOf = (
+  recorded: RecordedJournal
+): Result.Result<ReadonlyArray<Journal.Entry>, Journal.JournalCorrupt> => {
+  if (typeof recorded !== "string") {
+    return Result.succeed("entries" in recorded ? recorded.entries : recorded)
+  }
+  if (/"sum":"[0-9a-f]{8}"\}/.test(recorded)) {
+    // A cut of the text may have taken the last newline.
+    const text = recorded.endsWith("\n") ? recorded : `${recorded}\n`
+    return Result.map(Journal.read("recorded", text), ({ entries }) => entries)
+  }
+  const lines = recorded.split("\n").filter((line) => line.trim() !== "")
+  return Result.succeed(lines.map((line) => JSON.parse(line) as Journal.Entry))
+}
+
+const stamps = ["session", "offset", "timestamp", "incarnation", "writer", "prev", "sum"]
+
+/** What a line says without its envelope. */
+const bare = (entry: Journal.Entry): Journal.Entry =>
+  Object.fromEntries(
+    Object.entries(entry).filter(([key]) => !stamps.includes(key))
+  ) as unknown as Journal.Entry
+
+/** Seals the entries anew, so that those that were changed or cut count as well. */
+export const prepare = (
+  recorded: RecordedJournal
+): Effect.Effect<Prepared, Journal.JournalCorrupt> =>
+  Effect.gen(function*() {
+    const entries = yield* Effect.fromResult(entriesOf(recorded))
+    const [first] = entries
+    if (first?.type !== "start") {
+      return yield* Effect.die(new TypeError("A journal begins with its start entry; this does not."))
+    }
+    const { incarnation = "fixture" } = first as Partial<Journal.Recorded>
+    const lines: Array<string> = []
+    let head = Journal.emptyHead
+    let session = 0
+    let timestamp = new Date(0).toISOString()
+    for (const entry of entries) {
+      if (entry.type === "start") session++
+      timestamp = (entry as Partial<Journal.Recorded>).timestamp ?? timestamp
+      const stamped = Journal.stamped(bare(entry), timestamp)
+      const sealed = Journal.seal(head, { incarnation, session, writer: "fixture" }, [stamped])
+      lines.push(...sealed.lines)
+      head = sealed.head
+    }
+    return { runId: first.runId ?? "fixture", lines, now: Date.parse(timestamp) }
+  })
