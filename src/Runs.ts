@@ -215,7 +215,7 @@ export const settle: {
 } = (
   runId: string,
   stepId?: string,
-  verdict: Verdict = { retry: true }
+  verdict?: Verdict
 ): Effect.Effect<void, PostError | SettleRejected, Storage> =>
   Effect.gen(function*() {
     if (stepId !== undefined) {
@@ -228,7 +228,7 @@ export const settle: {
       type: "settle",
       eventId: RunId.createRunId(),
       ...(stepId === undefined ? undefined : { stepId }),
-      as: settlement(verdict),
+      as: settlement(verdict ?? { retry: true }),
       ...at
     }))
   })
