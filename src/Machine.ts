@@ -237,7 +237,7 @@ export class Machine extends Body {
   }
 
   private feedDue(entry: Entry, timestamp: string): void {
-    const { entry: next, then } = this.due[0]!
+    const { entry: next, goOn } = this.due[0]!
     const isNext = next.type === "patch"
       ? entry.type === "patch" && entry.changeId === next.changeId
       : entry.type === "undo" && entry.stepId === next.stepId && entry.unknown !== true
@@ -252,7 +252,7 @@ export class Machine extends Body {
     }
     if (next.type === "undo") this.tick(timestamp)
     this.due.shift()
-    then()
+    goOn()
   }
 
   private stepAt(
@@ -323,7 +323,7 @@ export class Machine extends Body {
     while (this.recorded[at]?.type === "start") at++
     const next = this.recorded[at]
     const yes = next === undefined || (next.type === "patch" && next.changeId === changeId)
-    if (yes) this.due.push({ entry: { type: "patch", changeId }, then: () => {} })
+    if (yes) this.due.push({ entry: { type: "patch", changeId }, goOn: () => {} })
     this.patches.set(changeId, yes)
     return yes
   }

@@ -17,7 +17,6 @@ import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import * as Runs from "./Runs.ts"
 import type * as Status from "./Status.ts"
-import type { Storage } from "./Storage.ts"
 import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
 import { InputRejected, NoOutput, output } from "./workflow/Results.ts"
 import type {

@@ -37,7 +37,7 @@ import { isWait } from "./Waits.ts"
 /** An entry that follows from the state alone, and what happens once it is fed. */
 export interface Due {
   readonly entry: Patch | Undo
-  readonly then: () => void
+  readonly goOn: () => void
 }
 
 /** How a generator is left by `continueAs`. */
@@ -428,18 +428,18 @@ export abstract class Body {
     return value
   }
 
-  /** Undoes what was done at a node that has ended, the last first; then goes on with `then`. */
+  /** Undoes what was done at a node that has ended, the last first; then goes on with `goOn`. */
   private undo(
     n: Node,
     error: unknown,
     notUndone: Array<NotUndone> | undefined,
-    then: () => void
+    goOn: () => void
   ): void {
     const rest = (n.done ?? []).sort((a, b) => a.order - b.order)
     n.done = undefined
     const next = (): void => {
       const last = rest.pop()
-      if (last === undefined) return then()
+      if (last === undefined) return goOn()
       this.undoOne(n, last, error, notUndone, next)
     }
     next()
@@ -451,7 +451,7 @@ export abstract class Body {
     { id, undo, value }: Omit<Done, "order">,
     error: unknown,
     notUndone: Array<NotUndone> | undefined,
-    then: () => void
+    goOn: () => void
   ): void {
     const { incarnation } = this.begin
     const cause = {
@@ -462,12 +462,12 @@ export abstract class Body {
     const ended = (o: Outcome) => {
       const entry: Undo = { type: "undo", stepId: id }
       if (o.ok) {
-        this.due.push({ entry, then })
+        this.due.push({ entry, goOn })
         return
       }
       const why = describeError(o.error)
       notUndone?.push({ step: id, ...why })
-      this.due.push({ entry: { ...entry, error: why }, then })
+      this.due.push({ entry: { ...entry, error: why }, goOn })
     }
     const node = new Node(n, `${id}[undo]/`, start(() => undoing(undo, value, cause)), ended, true)
     // Whoever is cleaning up is left alone.

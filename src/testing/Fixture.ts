@@ -8,12 +8,13 @@ import * as Schema from "effect/Schema"
 import type * as Instruction from "../Instruction.ts"
 import type * as Journal from "../Journal.ts"
 import * as Runs from "../Runs.ts"
+import * as Status from "../Status.ts"
 import { type Called, StepHook } from "../StepHook.ts"
 import * as Storage from "../Storage.ts"
 import type * as Workflow from "../Workflow.ts"
 import { guardedUnlessSaid, withClock } from "./Layers.ts"
 import { type PlayError, playFrom, type Scripted } from "./Play.ts"
-import { type Prepared, prepare, type RecordedJournal } from "./Recorded.ts"
+import { prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
 
 /** What a step comes to: a value, or a function that gives, resolves to or fails with one. */
 export type Stub<A> =
@@ -117,7 +118,7 @@ export const fixture = <
     const hook = answering(options.stubs ?? {}, performed, missing)
     const first = prepared === undefined
       ? workflow.start(input as I, { runId })
-      : Effect.andThen(store(prepared), workflow.resume(prepared.runId))
+      : workflow.resume(prepared.runId)
     // Nothing of what the steps need is ever asked for.
     const played = playFrom(workflow, first, events) as Effect.Effect<
       Workflow.Result<A, E>,
@@ -129,25 +130,24 @@ export const fixture = <
         Effect.map(Runs.journal(result.runId), (journal) => ({ result, journal, performed }))
       ),
       Effect.provideService(StepHook, hook),
-      Effect.provideServiceEffect(
-        Storage.Storage,
-        Effect.sync(() => Storage.make(Storage.memoryDriver()))
-      ),
+      Effect.provideServiceEffect(Storage.Storage, storageOf(prepared)),
       (effect) => withClock(effect, prepared?.now)
     )
   }).pipe(guardedUnlessSaid)
 
 // internal
 
-/** Writes a prepared journal into an empty storage. */
-const store = ({ lines, runId }: Prepared) =>
+/** A storage that holds a prepared journal, or nothing. */
+const storageOf = (prepared: Prepared | undefined) =>
   Effect.gen(function*() {
-    const storage = yield* Storage.Storage
-    void storage
-    yield* Effect.die("TODO")
-    void lines
-    void runId
-  })
+    const driver = Storage.memoryDriver()
+    if (prepared !== undefined) {
+      const { lines, runId } = prepared
+      const writer = yield* driver.writer(runId)
+      yield* Effect.orDie(writer.append("", lines, () => Status.empty(runId)))
+    }
+    return Storage.make(driver)
+  }).pipe(Effect.scoped, Effect.orDie)
 
 const answering = (
   stubs: Readonly<Record<string, unknown>>,

@@ -28,7 +28,8 @@ import * as Storage from "../Storage.ts"
  *   Effect.provide([Storage.layerMemory, Testing.guarded]),
  *   Effect.flip
  * )
- * ;(await Effect.runPromise(program))._tag // => "BodyDefect"
+ * const error = await Effect.runPromise(program)
+ * error._tag // => "BodyDefect"
  * ```
  */
 export const guarded: Layer.Layer<never> = Layer.succeed(Guard, { slices: true, shadow: true })
@@ -65,7 +66,8 @@ export const unguarded: Layer.Layer<never> = Layer.succeed(Guard, { slices: fals
  *   yield* ctx.sleep("1 second")
  * })
  * const program = nap.start().pipe(Effect.provide(Testing.layer))
- * ;(await Effect.runPromise(program)).status // => "suspended"
+ * const { status } = await Effect.runPromise(program)
+ * status // => "suspended"
  * ```
  */
 export const layer: Layer.Layer<Storage.Storage> = Layer.mergeAll(

@@ -20,12 +20,15 @@ export interface Prepared {
   readonly now: number
 }
 
+const isList = (recorded: object): recorded is ReadonlyArray<Journal.Entry> =>
+  Array.isArray(recorded)
+
 /** Reads a text by the accept rule; a text whose lines have no checksums was written by hand. */
 const entriesOf = (
   recorded: RecordedJournal
 ): Result.Result<ReadonlyArray<Journal.Entry>, Journal.JournalCorrupt> => {
   if (typeof recorded !== "string") {
-    return Result.succeed("entries" in recorded ? recorded.entries : recorded)
+    return Result.succeed(isList(recorded) ? recorded : recorded.entries)
   }
   if (/"sum":"[0-9a-f]{8}"\}/.test(recorded)) {
     // A cut of the text may have taken the last newline.
@@ -52,7 +55,9 @@ export const prepare = (
     const entries = yield* Effect.fromResult(entriesOf(recorded))
     const [first] = entries
     if (first?.type !== "start") {
-      return yield* Effect.die(new TypeError("A journal begins with its start entry; this does not."))
+      return yield* Effect.die(
+        new TypeError("A journal begins with its start entry; this does not.")
+      )
     }
     const { incarnation = "fixture" } = first as Partial<Journal.Recorded>
     const lines: Array<string> = []
