@@ -22,7 +22,7 @@ import { Appender } from "./Appender.ts"
 import { type ChildOutcome, Children } from "./Children.ts"
 import type * as Codec from "./Codec.ts"
 import type { Posted, StorageError } from "./Driver.ts"
-import type { Driven, Seen } from "./Ending.ts"
+import { type Driven, hasMoved, type Seen } from "./Ending.ts"
 import { type Entry, type Recorded, type Suspend, suspension, type Wait } from "./Entry.ts"
 import { type JournalCorrupt, type Stamp, type Stamped, stamped } from "./Journal.ts"
 import { JournalLimits, ShortWait } from "./Limits.ts"
@@ -299,6 +299,7 @@ class Session {
         this.takeFresh()
         const idle = this.isIdle()
         if (idle && (yield* this.look())) continue
+        if (idle && this.parked.size > 0 && (yield* this.lookAtChildren())) continue
         const conclusion = idle || this.isFull() ? this.conclude() : undefined
         const isUrgent = conclusion === undefined ? this.recordIntents() : true
         const entries = this.takeBatch()
@@ -476,15 +477,12 @@ class Session {
   private takeDropped(): void {
     const { machine } = this.o
     if (machine.dropped.length === 0) return
-    // Only a second cancel leaves nothing to wait for.
-    const atOnce = machine.cancelled !== undefined && machine.outcome !== undefined
-      && machine.pending.size === 0
     for (const p of machine.dropped) {
       this.unknown.delete(p)
       this.parked.delete(p)
       if (p.instruction.op !== "child") this.dropStep(p)
       else if (p.instruction.onCancel === "abandon") this.running.release(p)
-      else this.cancels.push([p, atOnce])
+      else this.cancels.push([p, machine.isForced])
     }
     this.starting = this.starting.filter((p) => this.isPending(p))
     this.timers.refresh()
@@ -760,6 +758,24 @@ class Session {
       this.cursor = cursor
       this.news = items.filter((posted) => !machine.eventIds.has(posted.eventId))
       return this.news.length > 0 && machine.outcome === undefined
+    })
+  }
+
+  /** Drives those children on that have moved since they were parked; true when there are any. */
+  private lookAtChildren(): Effect.Effect<boolean, SessionError> {
+    return Effect.gen({ self: this }, function*() {
+      if (this.o.machine.outcome !== undefined) return false
+      let any = false
+      for (const [child, { seen }] of Array.from(this.parked)) {
+        for (const one of seen) {
+          if (!(yield* hasMoved(this.o.storage, one))) continue
+          this.parked.delete(child)
+          this.timers.set(child, 0)
+          any = true
+          break
+        }
+      }
+      return any
     })
   }
 

@@ -1,5 +1,6 @@
 /**
- * The command line: `start [ticket.json]`, and `resume <runId>` in another process, whenever.
+ * The command line: `start [ticket.json]`, which is meant without a command, too, and `resume <runId>` in
+ * another process, whenever.
  *
  * Owns the choice of classifier and storage, and what is printed.
  */
@@ -15,16 +16,16 @@ import { triage } from "./workflow.ts"
 
 const directory = ".reprise"
 
+const defaultTicket = join(import.meta.dirname, "ticket.json")
+
+const startWith = Effect.fn(function*({ file }: { readonly file: string }) {
+  yield* report(yield* triage.start(yield* readTicket(file)))
+})
+
 const start = Command.make(
   "start",
-  {
-    file: Argument.String("ticket.json").pipe(
-      Argument.withDefault(join(import.meta.dirname, "ticket.json"))
-    )
-  },
-  Effect.fn(function*({ file }) {
-    yield* report(yield* triage.start(yield* readTicket(file)))
-  })
+  { file: Argument.String("ticket.json").pipe(Argument.withDefault(defaultTicket)) },
+  startWith
 )
 
 const resume = Command.make(
@@ -75,7 +76,7 @@ const commandLine = (command: string, argument: string) => {
     : ["node", ...process.execArgv, relative("", file), command, argument].join(" ")
 }
 
-Command.make("quickstart").pipe(
+Command.make("quickstart", {}, () => startWith({ file: defaultTicket })).pipe(
   Command.withSubcommands([start, resume]),
   Command.run({ version: "1.0.0" }),
   // To ask a language model instead, plug a provider into layerLanguageModel: see classifier.ts.

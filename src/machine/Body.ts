@@ -58,6 +58,8 @@ export abstract class Body {
   outcome: Outcome | undefined
   defect: Defect | undefined
   cancelled: { readonly reason: string | undefined } | undefined
+  /** Set by a second cancel, which ends the run at once. */
+  isForced = false
   /** Set when the body goes on in a fresh journal. */
   continued: { readonly input: unknown } | undefined
   /** Errors of `ctx.fail` and of steps' own schemas, which a run may end with, and how they are encoded. */
@@ -488,6 +490,7 @@ export abstract class Body {
 
   protected cancelRun(reason: string | undefined): void {
     if (this.cancelled !== undefined) {
+      this.isForced = true
       for (const p of this.pending.values()) this.drop(p)
       this.pending.clear()
       this.due.length = 0

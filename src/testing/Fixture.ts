@@ -104,7 +104,7 @@ export const fixture = <
   Ch extends Workflow.Channels
 >(
   workflow: Workflow.Workflow<I, A, E, Ev, R, C, S, Ch>,
-  options: FixtureOptions<NoInfer<I>, NoInfer<Ev>, NoInfer<S>> = {}
+  options: FixtureOptions<NoInfer<I>, NoInfer<Ev>, S> = {}
 ): Effect.Effect<
   Played<A, E>,
   StubMissing | PlayError | Runs.ReadError | Runs.RunNotFound,
