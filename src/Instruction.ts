@@ -8,7 +8,7 @@ import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
 import { make, named } from "./instruction/Data.ts"
 import { millisOf } from "./instruction/Time.ts"
-import type { Instruction } from "./instruction/Yieldable.ts"
+import type { Plain } from "./instruction/Yieldable.ts"
 
 export type * from "./instruction/Callee.ts"
 export * from "./instruction/Calls.ts"
@@ -38,11 +38,11 @@ export const suspend: {
   <A = unknown>(
     event: string,
     options: SuspendOptions & { readonly timeout: Duration.Input }
-  ): Instruction<Option.Option<A>>
+  ): Plain<Option.Option<A>>
   <A = unknown>(
     event: string,
     options?: SuspendOptions & { readonly timeout?: undefined }
-  ): Instruction<A>
+  ): Plain<A>
 } = (event: string, options?: SuspendOptions): any =>
   make({
     op: "suspend",
@@ -55,33 +55,37 @@ export const suspend: {
   })
 
 /** Logs once, when the body first gets here, through Effect's logger. `fields` become annotations. */
-export const log = (message: string, fields?: Record<string, unknown>): Instruction<void> =>
-  make({ op: "log", message, fields: fields ?? {} })
+export const log = (
+  message: string,
+  fields?: Record<string, unknown>
+): Plain<void> => make({ op: "log", message, fields: fields ?? {} })
 
 /**
  * Shows progress to whoever watches the run in this process: live, when the body first gets here. Not
  * journaled: `status` and `changes` have the latest value of each channel while the run is driven.
  */
-export const publish = (channel: string, value: unknown): Instruction<void> =>
+export const publish = (channel: string, value: unknown): Plain<void> =>
   make({ op: "publish", channel: named("A channel", channel), value })
 
 /** Fails the body here with a typed error that a handler may catch and the run may end with. */
-export const fail = <const E>(error: E): Instruction<never, E> => make({ op: "fail", error })
+export const fail = <const E>(error: E): Plain<never, E> => make({ op: "fail", error })
 
 /** The run's id. */
-export const runId: Instruction<string> = /* @__PURE__ */ make({ op: "runId" })
+export const runId: Plain<string> = /* @__PURE__ */ make({ op: "runId" })
 
 /**
  * The time by the journal, in UTC milliseconds: that of the latest outcome the body has been handed. The
  * same on every replay, and never going back. For a measurement use a step.
  */
-export const now: Instruction<number> = /* @__PURE__ */ make({ op: "now" })
+export const now: Plain<number> = /* @__PURE__ */ make({ op: "now" })
 
 /** A number in [0, 1), the same on every replay. */
-export const random: Instruction<number> = /* @__PURE__ */ make({ op: "random" })
+export const random: Plain<number> = /* @__PURE__ */ make({
+  op: "random"
+})
 
 /** A version 4 UUID, the same on every replay. */
-export const uuid: Instruction<string> = /* @__PURE__ */ make({ op: "uuid" })
+export const uuid: Plain<string> = /* @__PURE__ */ make({ op: "uuid" })
 
 /**
  * Whether this run takes the new path of a change: true for runs that come here for the first time, false
@@ -90,7 +94,7 @@ export const uuid: Instruction<string> = /* @__PURE__ */ make({ op: "uuid" })
  * Once no run of the old path is open, delete the old path and name the change in the workflow's
  * `retired` option, which accepts what its runs have in their journals.
  */
-export const patched = (changeId: string): Instruction<boolean> =>
+export const patched = (changeId: string): Plain<boolean> =>
   make({ op: "patched", changeId: named("A change", changeId) })
 
 /**
@@ -99,11 +103,11 @@ export const patched = (changeId: string): Instruction<boolean> =>
  * It names run, event and key; whoever holds it can also name the run's other events, so hand it to
  * somebody who may.
  */
-export const token = (event: string, key?: string): Instruction<string> =>
+export const token = (event: string, key?: string): Plain<string> =>
   make({ op: "token", event: named("A token", event), key })
 
 /**
  * Ends this journal, as `return` would, and goes on with `input` in a fresh one, so that a loop may run
  * for years. Only in the body itself, not in a branch. Events that nobody took yet go along.
  */
-export const continueAs = (input: unknown): Instruction<never> => make({ op: "continueAs", input })
+export const continueAs = (input: unknown): Plain<never> => make({ op: "continueAs", input })

@@ -17,103 +17,31 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import { Appender } from "./Appender.ts"
-import { type ChildOutcome, Children } from "./Children.ts"
-import type * as Codec from "./Codec.ts"
-import type { Posted, StorageError } from "./Driver.ts"
-import { type Driven, hasMoved, type Seen } from "./Ending.ts"
-import { type Entry, type Recorded, type Suspend, suspension, type Wait } from "./Entry.ts"
-import { type JournalCorrupt, type Stamp, type Stamped, stamped } from "./Journal.ts"
+import { Children } from "./Children.ts"
+import { hasMoved } from "./Ending.ts"
+import type { Stamped } from "./Journal.ts"
 import { JournalLimits, ShortWait } from "./Limits.ts"
-import type { Live } from "./Live.ts"
 import * as Looker from "./Looker.ts"
-import { type Machine, type Pending, wakeAtOf } from "./Machine.ts"
+import type { Pending } from "./Machine.ts"
 import type { RunEvent } from "./Observer.ts"
-import type { Begin, VersionMismatch } from "./Opening.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
-import type { RunExists, RunNotFound } from "./Refusals.ts"
-import * as Replay from "./Replay.ts"
-import type { RunIdRejected } from "./RunId.ts"
-import { type Asked, Running } from "./Running.ts"
+import type { Asked } from "./Running.ts"
+import { Ledger, type Outcome } from "./session/Ledger.ts"
+import {
+  type Conclusion,
+  Fenced,
+  type Options,
+  type Ran,
+  type SessionError
+} from "./session/Types.ts"
 import * as Shadow from "./Shadow.ts"
 import { StepHook } from "./StepHook.ts"
-import { type Storage, succeedTrue, type Writer } from "./Storage.ts"
+import { succeedTrue } from "./Storage.ts"
 import { Telling } from "./Telling.ts"
-import { Timers } from "./Timers.ts"
 
-/** Another session opened the run: this one stopped, appended nothing more, and its effects were interrupted. */
-export class Fenced extends Schema.TaggedError<Fenced>("reprise/Fenced")("Fenced", {
-  runId: Schema.String,
-  session: Schema.Int
-}) {
-  override get message(): string {
-    return `Session ${this.session} of run "${this.runId}" lost the run to a newer session, which goes on with it. `
-      + `Nothing acknowledged is lost. Wait for the end with join("${this.runId}"), or look with status.`
-  }
-}
-
-export type SessionError =
-  | StorageError
-  | JournalCorrupt
-  | Fenced
-  | Replay.ReplayMismatch
-  | Replay.BodyDefect
-  | Replay.NotYielded
-  | Codec.Unserializable
-  | Codec.ValueTooLarge
-  // of a child
-  | RunNotFound
-  | RunExists
-  | VersionMismatch
-  | RunIdRejected
-
-/** How a session ended. */
-export type Conclusion =
-  | { readonly _tag: "Ended"; readonly entry: Record.End }
-  | { readonly _tag: "Suspended"; readonly entry: Suspend; readonly children: ReadonlyArray<Seen> }
-  /** It must not go on by itself. */
-  | { readonly _tag: "Blocked"; readonly reason: string }
-  /** Its own `start` was beaten: read again and decide again. */
-  | { readonly _tag: "Beaten" }
-
-export interface Options extends Record.Of {
-  readonly storage: Storage["Service"]
-  readonly writer: Writer
-  readonly stamp: Stamp
-  readonly machine: Machine
-  readonly durability: Replay.Durability
-  /** The accepted entries this session found. */
-  readonly found: ReadonlyArray<Recorded>
-  /** Opens the session: a `start`. */
-  readonly start: Stamped
-  /** Posts found before the session opened, and where the inbox was read up to. */
-  readonly news: ReadonlyArray<Posted>
-  readonly cursor: string
-  readonly leaseToken: string
-  readonly live: Live
-  /** How a child is driven, or its start recorded. */
-  readonly drive: (
-    program: Replay.Program,
-    runId: string,
-    begin: Begin
-  ) => Effect.Effect<Driven, SessionError>
-  readonly enqueue: (
-    program: Replay.Program,
-    runId: string,
-    begin: Begin
-  ) => Effect.Effect<void, SessionError>
-}
-
-/** A session that is over. */
-export interface Ran {
-  readonly conclusion: Conclusion
-  /** Up to where the inbox was read. */
-  readonly cursor: string
-  /** How many outcomes it journaled. */
-  readonly steps: { readonly done: number; readonly failed: number }
-}
+export * from "./session/Types.ts"
 
 /** Runs the session to its conclusion. */
 export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
@@ -134,40 +62,14 @@ const turnsPerYield = 256
 /** How the steps of an undo are repeated that say nothing themselves: 10 times over about two minutes. */
 const undoRetry = { times: 10, schedule: Schedule.exponential("200 millis") }
 
-type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
-
-/** What arrives: of a step, of a child, or why a child could not be started. */
-type Outcome =
-  | { readonly _tag: "Step"; readonly performed: Perform.Performed }
-  | ChildOutcome<SessionError>
-  | { readonly _tag: "Refused"; readonly error: SessionError }
-
-class Session {
+class Session extends Ledger {
   /** Up to where the inbox was read. */
   cursor: string
-  readonly steps = { done: 0, failed: 0 }
-  /** What was posted and is to be fed. */
-  private news: ReadonlyArray<Posted>
-  /** What was fed and is to be appended. */
-  private batch: Array<Stamped> = []
-  /** Steps and children to be started once the batch is acknowledged. */
-  private starting: Array<Pending> = []
-  private readonly running: Running<Outcome>
-  private readonly timers: Timers
   private readonly children: Children<SessionError>
-  /** Children that are open while nothing can be done for them here. */
-  private readonly parked = new Map<Pending, Parked>()
   /** Children that are to hear of a cancel; true where they are to end at once. */
   private cancels: Array<readonly [child: Pending, again: boolean]> = []
   /** Repeated attempts whose intent is in the batch. */
   private readonly recorded: Array<Asked> = []
-  /** Steps an earlier session left with an intent and no outcome: never started again. */
-  private readonly unknown = new Set<Pending>()
-  /** What was pending when the session opened: an earlier one may have started it. */
-  private readonly old = new Set<Pending>()
-  /** Why the session cannot go on. */
-  private failure: SessionError | undefined
-  private opened = false
   private looker: Fiber.Fiber<never> | undefined
   private worker: Fiber.Fiber<Conclusion, SessionError> | undefined
   /** Set while the worker runs a lone step itself. */
@@ -179,7 +81,6 @@ class Session {
   private poked = false
   private warned = false
   private wake: (() => void) | undefined
-  private now = { millis: -1, iso: "" }
   private lookedAt: number
   private readonly longestWait: number
   private readonly limits
@@ -187,17 +88,13 @@ class Session {
   /** How a step runs that is not repeated. */
   private readonly once: Perform.Repeating
   private readonly publish: Perform.Identity["publish"]
-  private readonly o: Options
-  private readonly clock: Clock.Clock
   private readonly appender: Appender
   private readonly telling: Telling
 
   constructor(options: Options, clock: Clock.Clock) {
-    const { cursor, durability, live, machine, news, services, stamp, start, writer } = options
-    this.o = options
-    this.clock = clock
+    super(options, clock, () => this.wake?.())
+    const { cursor, durability, live, services, stamp, writer } = options
     this.cursor = cursor
-    this.news = news
     this.longestWait = Context.get(services, ShortWait)
     this.limits = Context.get(services, JournalLimits)
     this.shadow = Shadow.isOn(options)
@@ -207,8 +104,6 @@ class Session {
       this.telling.publish(channel, value, { stepId, attempt })
     this.telling = new Telling(options, live)
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
-    this.running = new Running(() => this.wake?.())
-    this.timers = new Timers((p) => this.isPending(p))
     this.appender = new Appender({
       writer,
       stamp,
@@ -220,32 +115,7 @@ class Session {
         this.interruptWorker()
       }
     })
-    machine.live = true
-    machine.fresh = []
-    for (const p of machine.pending.values()) {
-      this.old.add(p)
-      if (p.cancelling === undefined) this.admit(p)
-    }
-    this.timestamp()
     this.lookedAt = this.now.millis
-    this.batch.push(start)
-    this.follow()
-    this.checkDefect()
-  }
-
-  private isPending(p: Pending): boolean {
-    return this.o.machine.pending.get(p.id) === p
-  }
-
-  /** Starts what became pending, or sets its timer. */
-  private admit(p: Pending): void {
-    const { op } = p.instruction
-    if (op === "step" && p.intent > 0) this.unknown.add(p)
-    else {
-      const at = wakeAtOf(p)
-      if (at !== undefined) this.timers.set(p, at)
-      else if (op === "step" || op === "child") this.starting.push(p)
-    }
   }
 
   // ------------------------------------------------------------------------------------------------
@@ -301,7 +171,8 @@ class Session {
         if (idle && (yield* this.look())) continue
         if (idle && this.parked.size > 0 && (yield* this.lookAtChildren())) continue
         const conclusion = idle || this.isFull() ? this.conclude() : undefined
-        const isUrgent = conclusion === undefined ? this.recordIntents() : true
+        const isUrgent = conclusion !== undefined || this.recordIntents()
+          || this.recorded.length > 0
         const entries = this.takeBatch()
         if (entries.length > 0 || isUrgent) {
           const appended = this.appender.append(entries, isUrgent || !this.opened)
@@ -535,195 +406,7 @@ class Session {
   }
 
   // ------------------------------------------------------------------------------------------------
-  // what is fed to it, and journaled
-
-  private timestamp(): string {
-    const millis = this.clock.currentTimeMillisUnsafe()
-    if (millis !== this.now.millis) this.now = { millis, iso: new Date(millis).toISOString() }
-    return this.now.iso
-  }
-
-  /** Feeds an entry with what follows from it; false when the code does not take it. */
-  private record(entry: Entry): boolean {
-    return this.feed(entry) && this.follow()
-  }
-
-  /** Feeds an entry, or fails with why there is none. */
-  private recordOr(entry: Entry | Codec.Unserializable | Codec.ValueTooLarge): void {
-    if ("_tag" in entry) this.failure = entry
-    else this.record(entry)
-  }
-
-  /** Feeds what follows from the state alone, also where a process died before it could. */
-  private follow(): boolean {
-    for (let next = this.o.machine.derive(); next !== undefined; next = this.o.machine.derive()) {
-      if (!this.feed(next)) return false
-    }
-    return true
-  }
-
-  private feed(entry: Entry): boolean {
-    const { machine } = this.o
-    const recorded = stamped(entry, this.timestamp())
-    machine.feed(entry, recorded.timestamp)
-    if (machine.diverged !== undefined) return false
-    this.batch.push(recorded)
-    this.checkDefect()
-    return true
-  }
-
-  private checkDefect(): void {
-    const { found, machine, program, runId } = this.o
-    if (machine.defect === undefined || this.failure !== undefined) return
-    const again = () => Replay.again(this.o, found, this.batch)?.defect
-    this.failure = Replay.broke(program, runId, machine.defect, again)
-  }
-
-  /** Takes an outcome, unless its step was cancelled or lost meanwhile. */
-  private take(pending: Pending, performed: Perform.Performed, began: number): void {
-    const { machine } = this.o
-    if (this.failure !== undefined || !this.isPending(pending)) return
-    const now = this.clock.currentTimeMillisUnsafe()
-    if (!performed.ok && performed.again !== undefined && pending.cancelling === undefined) {
-      if (this.record(Record.retry(this.o, pending, performed, performed.again))) {
-        this.timers.set(pending, performed.again)
-      }
-      return
-    }
-    const entry = Record.step(this.o, pending, performed, now - began)
-    if ("_tag" in entry) {
-      this.failure = entry
-      return
-    }
-    this.steps[performed.ok ? "done" : "failed"]++
-    if (!this.record(entry)) this.failure = Record.oneWay(this.o, pending, machine.diverged!.actual)
-  }
-
-  private takeChild(
-    pending: Pending,
-    outcome: Exclude<Outcome, { readonly _tag: "Step" }>
-  ): void {
-    if (this.failure !== undefined || !this.isPending(pending)) return
-    switch (outcome._tag) {
-      case "Refused":
-        this.failure = outcome.error
-        return
-      case "Parked":
-        this.parked.set(pending, outcome)
-        if (outcome.wakeAt !== undefined) this.timers.set(pending, outcome.wakeAt)
-        return
-      case "Ended":
-        if (!this.record(outcome.entry)) this.failure = this.differing()
-    }
-  }
-
-  private differing(): Replay.ReplayMismatch {
-    const { machine, program, runId, writer } = this.o
-    const { offset } = writer.head()
-    return Replay.mismatch(program, runId, machine.diverged!, offset, () => undefined)
-  }
-
-  private feedNews(): Effect.Effect<void> {
-    const { machine, program, services } = this.o
-    const refused: Array<string> = []
-    for (const post of this.news) {
-      if (machine.outcome !== undefined || this.failure !== undefined) break
-      if (machine.eventIds.has(post.eventId)) continue
-      if (post.type === "settle") {
-        if (post.stepId === undefined) continue
-        const entry = Record.settled(this.o, machine, post, this.clock.currentTimeMillisUnsafe())
-        if (typeof entry === "string") refused.push(entry)
-        else this.settle(post.stepId, entry)
-        continue
-      }
-      if (Replay.refuses(program, post, services) !== undefined) continue
-      if (!this.record(Record.posted(machine, post))) this.failure = this.differing()
-    }
-    this.news = []
-    return Effect.forEach(
-      refused,
-      (why) => Effect.logWarning(`What was settled by hand cannot be taken: ${why}`),
-      { discard: true }
-    )
-  }
-
-  private settle(stepId: string, entry: Entry): void {
-    const pending = this.o.machine.pending.get(stepId)
-    if (!this.record(entry)) this.failure = this.differing()
-    else if (pending !== undefined) {
-      this.unknown.delete(pending)
-      if (entry.type === "retry") this.timers.set(pending, entry.wakeAt)
-    }
-  }
-
-  /** What has gone off. What this leads to goes off in the next turn at the earliest. */
-  private feedTimers(): void {
-    for (const p of this.timers.take(this.clock.currentTimeMillisUnsafe())) {
-      if (this.failure !== undefined || !this.isPending(p)) continue
-      const { op } = p.instruction
-      if (op === "step" || op === "child") {
-        if (!this.running.has(p)) this.starting.push(p)
-      } else if (!this.record(Record.timer(p))) this.failure = this.differing()
-    }
-  }
-
-  /** At-most-once steps say that they are about to run; true when one did. */
-  private recordIntents(): boolean {
-    if (this.failure !== undefined) return false
-    let any = this.recorded.length > 0
-    for (const p of this.starting) {
-      if (p.instruction.op !== "step" || p.instruction.options.delivery !== "at-most-once") continue
-      this.record(Record.intent(p, (p.retry?.failed.at(-1)?.attempt ?? 0) + 1))
-      any = true
-    }
-    return any
-  }
-
-  /** Writes the end or the suspension, now that nothing else can happen. */
-  private conclude(): Conclusion | undefined {
-    const { machine } = this.o
-    if (this.failure !== undefined) return undefined
-    if (machine.outcome === undefined) {
-      if (this.unknown.size > 0) {
-        return blocked(Array.from(this.unknown, (p) => p.id))
-      }
-      if (this.starting.length > 0) return { _tag: "Blocked", reason: tooLong }
-      for (const { error } of this.parked.values()) {
-        if (error === undefined || error._tag === "Fenced") continue
-        this.failure = error
-        return undefined
-      }
-    }
-    const entry = machine.outcome === undefined
-      ? suspension(machine.waits().map((wait) => this.ofChild(wait)))
-      : Record.end(this.o, machine)
-    if ("_tag" in entry) {
-      this.failure = entry
-      return undefined
-    }
-    this.batch.push(stamped(entry, this.timestamp()))
-    if (entry.type !== "suspend") return { _tag: "Ended", entry }
-    const children = Array.from(this.parked.values(), ({ seen }) => seen).flat()
-    return { _tag: "Suspended", entry, children }
-  }
-
-  /** A wait for a child, with what is known of it. */
-  private ofChild(wait: Wait): Wait {
-    const child = wait.kind === "child" ? this.o.machine.pending.get(wait.stepId) : undefined
-    const parked = child === undefined ? undefined : this.parked.get(child)
-    if (parked === undefined) return wait
-    const { childId, wakeAt } = parked
-    return { ...wait, childId, ...(wakeAt === undefined ? undefined : { wakeAt }) }
-  }
-
-  /** What is to be appended now. */
-  private takeBatch(): ReadonlyArray<Stamped> {
-    // A run that is not new is left as it was when its code breaks before anything happened.
-    if (!this.opened && this.failure !== undefined && this.o.found.length > 0) this.batch.length = 0
-    const entries = this.batch
-    if (entries.length > 0) this.batch = []
-    return entries
-  }
+  // what became durable
 
   /** After an append was acknowledged. */
   private acknowledge(entries: ReadonlyArray<Stamped>): Effect.Effect<void> | undefined {
@@ -837,18 +520,6 @@ class StepIdentity implements Perform.Identity {
     this.publish = publish
   }
 }
-
-/** Why a run is blocked whose at-most-once steps have no known outcome. */
-export const unknownReason = (steps: ReadonlyArray<string>): string =>
-  `OutcomeUnknown: ${steps.map((id) => `"${id}"`).join(", ")}`
-
-const blocked = (steps: ReadonlyArray<string>): Conclusion => ({
-  _tag: "Blocked",
-  reason: unknownReason(steps)
-})
-
-/** Why a run is blocked whose journal has reached its limit. */
-export const tooLong = "JournalTooLong"
 
 const longWarning = (runId: string, entries: number) =>
   `The journal of run "${runId}" has ${entries} entries, all of which every resume replays. `

@@ -121,7 +121,17 @@ describe.each([["at once", call], ["as an Effect", perform]])("performed %s", (_
       const performed = yield* go((
         { attempt, fence, idempotencyKey, runId, stepId }: Instruction.StepInfo
       ) => ({ attempt, fence, idempotencyKey, runId, stepId }))
-      expect(performed).toMatchObject({ value: { ...identity, attempt: 1 } })
+      const { publish: _, ...told } = identity
+      expect(performed).toEqual({ ok: true, value: { ...told, attempt: 1 }, attempts: 1 })
+    }))
+
+  it.effect("what it publishes is passed on, with its step and attempt", () =>
+    Effect.gen(function*() {
+      const published: Array<unknown> = []
+      const publish: Perform.Identity["publish"] = (...said) => void published.push(said)
+      const step = stepOf(({ publish }: Instruction.StepInfo) => publish("progress", 0.5))
+      yield* Perform.perform(step, { ...identity, publish }, repeating(undefined))
+      expect(published).toEqual([["progress", 0.5, "s", 1]])
     }))
 
   it.effect("an Effect finds the same in StepContext, whether it is a function or not", () =>

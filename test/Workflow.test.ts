@@ -38,6 +38,12 @@ const typesOf = (runId: string) =>
 const linesOf = (runId: string) =>
   Effect.map(entriesOf(runId), (entries) => entries.map(({ sum }) => sum))
 
+/** What a look at a run of a workflow without channels shows beside its state. */
+const tally = (steps: { readonly done?: number; readonly running?: number } = {}) => ({
+  steps: { done: 0, running: 0, failed: 0, ...steps },
+  progress: {}
+})
+
 /** Waits until the run is in this state. */
 const until = (runId: string, status: Runs.Status["status"]) =>
   Runs.status(runId).pipe(
@@ -297,7 +303,8 @@ describe("start with a known run id", () => {
       expect(yield* workflow.start(undefined, { runId: "r1" }))
         .toEqual({ status: "running", runId: "r1" })
       expect(yield* workflow.resume("r1")).toEqual({ status: "running", runId: "r1" })
-      expect(yield* workflow.status("r1")).toEqual({ status: "running", runId: "r1" })
+      expect(yield* workflow.status("r1"))
+        .toEqual({ status: "running", runId: "r1", ...tally({ running: 1 }) })
       yield* Deferred.succeed(finish, undefined)
       expect(yield* Fiber.join(driving)).toMatchObject({ status: "success", result: 1 })
     })
@@ -447,7 +454,8 @@ describe("enqueue", () => {
       expect(yield* contract.enqueue(new Date(5), { runId: "r1" })).toBe("r1")
       expect(steps).toBe(0)
       expect((yield* entriesOf("r1"))[0]).toMatchObject({ type: "start", enqueued: true })
-      expect(yield* contract.status("r1")).toEqual({ status: "pending", runId: "r1" })
+      expect(yield* contract.status("r1"))
+        .toEqual({ status: "pending", runId: "r1", ...tally() })
       expect(yield* workflow.resume("r1")).toEqual({ status: "success", result: 6, runId: "r1" })
       expect(steps).toBe(1)
     })
@@ -670,10 +678,15 @@ describe("changes", () => {
       yield* shows("suspended")
       yield* review.resume("r1", { eventName: "verdict", value: { approved: true } })
       yield* Fiber.join(collecting)
-      expect(states[0]).toEqual({ status: "pending", runId: "r1" })
+      expect(states[0]).toEqual({ status: "pending", runId: "r1", ...tally() })
       expect(states.find(({ status }) => status === "suspended"))
         .toMatchObject({ event: "verdict", reason: "severity 5" })
-      expect(states.at(-1)).toEqual({ status: "success", result: "bug: yes", runId: "r1" })
+      expect(states.at(-1)).toEqual({
+        status: "success",
+        result: "bug: yes",
+        runId: "r1",
+        ...tally({ done: 2 })
+      })
     })
   )
 
@@ -683,7 +696,7 @@ describe("changes", () => {
       yield* review.start({ severity: 5 }, { runId: "r1" })
       yield* review.cancel("r1")
       expect(yield* Stream.runCollect(review.changes("r1")))
-        .toEqual([{ status: "cancelled", runId: "r1" }])
+        .toEqual([{ status: "cancelled", runId: "r1", ...tally({ done: 1 }) }])
     })
   )
 })
@@ -703,7 +716,7 @@ describe("status", () => {
       yield* workflow.start(false, { runId: "r1" })
       yield* workflow.start(true, { runId: "r2" })
       expect(yield* workflow.status("r1"))
-        .toEqual({ status: "success", result: new Date(5), runId: "r1" })
+        .toEqual({ status: "success", result: new Date(5), runId: "r1", ...tally() })
       const failed = yield* workflow.status("r2")
       expect((failed as { error: unknown }).error).toBeInstanceOf(NoStock)
     })
@@ -717,7 +730,7 @@ describe("status", () => {
         .toMatchObject({ status: "suspended", event: "verdict", reason: "severity 5" })
       yield* review.cancel("r1", { reason: "enough" })
       expect(yield* review.status("r1"))
-        .toEqual({ status: "cancelled", reason: "enough", runId: "r1" })
+        .toEqual({ status: "cancelled", reason: "enough", runId: "r1", ...tally({ done: 1 }) })
       const ready = yield* Deferred.make<void>()
       const once = Workflow.make("once", function*(ctx) {
         yield* ctx.step("pay", () => hang(ready), { delivery: "at-most-once" })
@@ -1946,7 +1959,8 @@ describe("a driving fiber that is interrupted", () => {
       const exit = yield* Fiber.await(driving)
       expect(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)).toBe(true)
       expect(interrupted.sort()).toEqual(["a", "b"])
-      expect(yield* workflow.status("r1")).toEqual({ status: "pending", runId: "r1" })
+      expect(yield* workflow.status("r1"))
+        .toEqual({ status: "pending", runId: "r1", ...tally() })
       expect(yield* typesOf("r1")).toEqual(["start"])
     })
   )

@@ -57,7 +57,8 @@ const fileRanks: Record<string, number> = {
   "Worker.ts": 9,
   // What users enter by: these put the rest together.
   "index.ts": 11,
-  "node.ts": 12
+  "node.ts": 12,
+  "testing.ts": 12
 }
 
 /** All files of a folder share its rank and may import each other. */
@@ -65,6 +66,7 @@ const folderRanks: Record<string, number> = {
   internal: -2,
   instruction: 0,
   machine: 2,
+  session: 6.7,
   workflow: 8,
   ai: 10,
   http: 10,

@@ -907,7 +907,12 @@ describe("a bug in the body", () => {
       for (const end of ["complete", "error", "cancelled"]) {
         expect(text).not.toContain(`"type":"${end}"`)
       }
-      expect(yield* workflow.status("r1")).toEqual({ status: "pending", runId: "r1" })
+      expect(yield* workflow.status("r1")).toEqual({
+        status: "pending",
+        runId: "r1",
+        steps: { done: 2, running: 0, failed: 0 },
+        progress: {}
+      })
       // Driving it again finds the bug again, and writes nothing.
       const again = yield* harmless(bytes, workflow.resume("r1"))
       expect(again._tag).toBe("BodyDefect")

@@ -47,7 +47,8 @@ export const child = <T extends AnyCallee, const O extends ChildOptions = {}>(
 ): Instruction<
   O extends { readonly discard: true } ? string : ValueOf<T>,
   O extends { readonly discard: true } ? never : FailureOf<T>,
-  ServicesOf<T>
+  ServicesOf<T>,
+  never
 > =>
   make({
     op: "child",
@@ -82,7 +83,7 @@ export const send = <T extends Addressee<any, any>>(
   to: T,
   runId: string,
   event: EventOf<T>
-): Instruction<void, RunNotFound | RunClosed | EventRejected, AddresseeServices<T>> =>
+): Instruction<void, RunNotFound | RunClosed | EventRejected, AddresseeServices<T>, never> =>
   makeStep(
     "send",
     ({ idempotencyKey }: StepInfo) =>

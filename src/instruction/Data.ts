@@ -16,7 +16,7 @@ import type { Branch, Instruction } from "./Yieldable.ts"
 export type Channels = Readonly<Record<string, unknown>>
 
 /** What a step is told about itself. `Ch` are the values of the workflow's channels. */
-export interface StepInfo<in Ch extends Channels = any> {
+export interface StepInfo<Ch extends Channels = any> {
   readonly runId: string
   readonly stepId: string
   /** From 1, in this session. */
@@ -28,7 +28,9 @@ export interface StepInfo<in Ch extends Channels = any> {
   /** Aborted when the step is interrupted: by its timeout, a cancel, a lost race or a lost run. */
   readonly signal: AbortSignal
   /** Shows progress to whoever watches the run: live, marked with step and attempt, not journaled. */
-  readonly publish: <K extends keyof Ch & string>(channel: K, value: Ch[K]) => void
+  readonly publish: (
+    ...said: { [K in keyof Ch & string]: [channel: K, value: Ch[K]] }[keyof Ch & string]
+  ) => void
 }
 
 /** `StepInfo` for Effects: available inside every step. */

@@ -10,6 +10,7 @@ import {
   type Channels,
   makeStep,
   named,
+  type Retry,
   type StepContext,
   type StepInfo,
   type StepOptions,
@@ -90,12 +91,18 @@ const GeneratorFunction: unknown = (function*() {}).constructor
 export type StepFunction<Ch extends Channels> = <
   const Name extends string,
   W extends Work<Ch>,
-  const O extends StepOptions = {},
-  U extends Branch = never
+  S extends Schema.Top | undefined = undefined,
+  Er extends Schema.Top | undefined = undefined,
+  Rt extends Retry | undefined = Retry | undefined,
+  U extends Branch = never,
+  O = { readonly schema: S; readonly error: Er; readonly retry: Rt }
 >(
   name: Name,
   work: W & Checked<W, O>,
-  options?: O & {
+  options?: Omit<StepOptions, "schema" | "error" | "retry"> & {
+    readonly schema?: S
+    readonly error?: Er
+    readonly retry?: Rt
     /** As `withCompensation`. */
     readonly undo?: ((value: StepValue<W, O> | undefined, cause: UndoCause) => U) | undefined
   }

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { race } from "./Combinators.ts"
 import { make, named } from "./Data.ts"
 import { StepTimeout } from "./Failures.ts"
-import type { Instruction } from "./Yieldable.ts"
+import type { Instruction, Plain } from "./Yieldable.ts"
 
 /** The last instant that a timestamp can name, in UTC milliseconds (ECMA-262, "Time Values"). */
 const lastInstant = 8.64e15
@@ -42,7 +42,10 @@ const nameOf = (options: SleepOptions | undefined) =>
  * Instruction.isInstruction(Instruction.sleep("30 days")) // => true
  * ```
  */
-export const sleep = (duration: Duration.Input, options?: SleepOptions): Instruction<void> =>
+export const sleep = (
+  duration: Duration.Input,
+  options?: SleepOptions
+): Plain<void> =>
   make({
     op: "sleep",
     name: nameOf(options),
@@ -54,7 +57,7 @@ export const sleep = (duration: Duration.Input, options?: SleepOptions): Instruc
 export const sleepUntil = (
   instant: Date | number | { readonly epochMilliseconds: number },
   options?: SleepOptions
-): Instruction<void> => {
+): Plain<void> => {
   const until = typeof instant === "number"
     ? instant
     : instant instanceof Date

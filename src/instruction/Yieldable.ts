@@ -28,6 +28,9 @@ export interface Instruction<out A, out E = never, out R = never, out S = unknow
   [Symbol.iterator](): Iterator<Instruction<A, E, R, S>, A, any>
 }
 
+/** An instruction in which no step runs. */
+export type Plain<A, E = never> = Instruction<A, E, never, never>
+
 /** What `yield` without its star gives: nothing can be done with it. */
 export interface WriteYieldWithAStar {
   readonly "Write yield* instead of yield: only then the value has its type": never

@@ -20,6 +20,8 @@ export interface CrashOptions<Ev extends Workflow.Events, L = never, LE = never>
 {
   /** What the steps need; every process builds it anew. */
   readonly layer?: Layer.Layer<L, LE> | undefined
+  /** Makes a new, empty storage, one for each crash. Default: in memory. */
+  readonly driver?: Effect.Effect<Storage.Driver> | undefined
   /** Default: all of them. */
   readonly modes?: ReadonlyArray<CrashMode> | undefined
 }
@@ -34,8 +36,8 @@ export interface CrashReport<A, E> {
 
 /**
  * Kills the process at every append of a run, in every mode, lets a new process go on, and compares what
- * the run comes to. The run is played as by `play`, each time on a new memory storage with a clock that
- * begins at 0, and `ctx.random` and `ctx.uuid` give the same each time. Steps really run, many times:
+ * the run comes to. The run is played as by `play`, each time on a new storage with a clock that begins
+ * at 0, and `ctx.random` and `ctx.uuid` give the same each time. Steps really run, many times:
  * give them doubles.
  *
  * @example
@@ -77,6 +79,7 @@ export const crashEverywhere = <
 > =>
   Effect.gen(function*() {
     const { layer = Layer.empty, modes = ["before", "after", "torn"] } = options
+    const newDisk = options.driver ?? Effect.sync(Storage.memoryDriver)
     const runId = options.runId ?? "crash"
     /** One process: it plays the run as far as its driver lets it. */
     const process = (driver: FaultyDriver, hook: Hook) =>
@@ -92,7 +95,7 @@ export const crashEverywhere = <
       )
 
     const appends: Array<ReadonlyArray<string>> = []
-    const disk = Storage.memoryDriver()
+    const disk = yield* newDisk
     const alone = faultyDriver(disk, () => "done", {
       onAcknowledged: (_, lines) => appends.push(lines)
     })
@@ -102,7 +105,7 @@ export const crashEverywhere = <
     /** True when the process really died. */
     const crash = (append: number, mode: CrashMode, fate: Fate) =>
       Effect.gen(function*() {
-        const disk = Storage.memoryDriver()
+        const disk = yield* newDisk
         const acknowledged = new Set<string>()
         const onAcknowledged = (runId: string, lines: ReadonlyArray<string>) => {
           for (const line of lines) {
@@ -125,6 +128,7 @@ export const crashEverywhere = <
         yield* Effect.raceFirst(Effect.exit(Fiber.join(first)), dying.died)
         yield* Fiber.interrupt(first)
         if (dying.isAlive()) return false
+        yield* dying.died
         let repeated: StepRepeated | undefined
         const exit = yield* Effect.exit(
           process(faultyDriver(disk, () => "done"), ({ runId, stepId }, work) =>

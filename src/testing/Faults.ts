@@ -21,9 +21,9 @@ export class ProcessDied extends Error {
 /** A driver as one process sees it. */
 export interface FaultyDriver extends Storage.Driver {
   readonly isAlive: () => boolean
-  /** From now on the process reaches the storage no more, and its leases are free. */
+  /** From now on the process reaches the storage no more, and its leases are given back. */
   readonly kill: () => void
-  /** Succeeds when the process dies. */
+  /** Succeeds when the process has died, and its leases are free. */
   readonly died: Effect.Effect<void>
 }
 
@@ -66,6 +66,7 @@ export const faultyDriver = (
   { onAcknowledged }: FaultyOptions = {}
 ): FaultyDriver => {
   let alive = true
+  let gone = false
   const leases = new Map<string, string>()
   const listeners = new Set<() => void>()
   const counts: Partial<Record<Verb, number>> = {}
@@ -73,8 +74,15 @@ export const faultyDriver = (
     if (!alive) return
     alive = false
     // On one machine a dead owner loses its leases at once.
-    for (const [token, runId] of leases) Effect.runFork(driver.release(runId, token))
-    for (const listener of [...listeners]) listener()
+    const releases = Array.from(
+      leases,
+      ([token, runId]) => Effect.ignore(driver.release(runId, token))
+    )
+    const tell = Effect.sync(() => {
+      gone = true
+      for (const listener of [...listeners]) listener()
+    })
+    Effect.runFork(Effect.andThen(Effect.all(releases), tell))
   }
   const fails = (reason: "Unavailable" | "Unknown", call: string, cause: Error) =>
     Effect.fail(new Storage.StorageError({ reason, doing: call, cause }))
@@ -145,7 +153,7 @@ export const faultyDriver = (
     kill,
     died: Effect.callback<void>((resume) => {
       const listener = () => resume(Effect.void)
-      if (!alive) listener()
+      if (gone) listener()
       listeners.add(listener)
       return Effect.sync(() => listeners.delete(listener))
     }),

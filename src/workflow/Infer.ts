@@ -25,7 +25,7 @@ import type {
 export type AnyInstruction = Instruction.Instruction<any, any, any, any>
 /** A body that is given `I`, yields `Y` and returns `A`. */
 export type BodyOf<O, I, Y, A> = (
-  ctx: Ctx<EventsIn<O>, ChannelsIn<O>>,
+  ctx: Ctx<EventsIn<O>, ChannelsIn<O>, TypeIn<O, "input", unknown>>,
   input: I
 ) => Generator<Y, A, Instruction.WriteYieldWithAStar>
 

@@ -46,7 +46,7 @@ export interface Options {
 type Values<Ch extends Channels> = { readonly [K in keyof Ch]: Ch[K]["Type"] }
 
 /** What a body is given: every instruction, with the events it may wait for and the channels it has. */
-export interface Ctx<Ev extends Events = {}, Ch extends Channels = {}> {
+export interface Ctx<Ev extends Events = {}, Ch extends Channels = {}, I = unknown> {
   readonly step: Instruction.StepFunction<Values<Ch>>
   readonly suspend: <
     K extends keyof Ev & string,
@@ -54,7 +54,7 @@ export interface Ctx<Ev extends Events = {}, Ch extends Channels = {}> {
   >(
     event: K,
     options?: O
-  ) => Instruction.Instruction<
+  ) => Instruction.Plain<
     O extends { readonly timeout: infer T } ? [T] extends [undefined] ? Ev[K]["Type"]
       : Option.Option<Ev[K]["Type"]>
       : Ev[K]["Type"]
@@ -67,12 +67,15 @@ export interface Ctx<Ev extends Events = {}, Ch extends Channels = {}> {
   readonly any: typeof Instruction.any
   readonly child: typeof Instruction.child
   readonly send: typeof Instruction.send
-  readonly publish: <K extends keyof Ch & string>(
-    channel: K,
-    value: Ch[K]["Type"]
-  ) => Instruction.Instruction<void>
-  readonly token: (event: keyof Ev & string, key?: string) => Instruction.Instruction<string>
-  readonly continueAs: typeof Instruction.continueAs
+  readonly publish: (
+    ...said: { [K in keyof Ch & string]: [channel: K, value: Ch[K]["Type"]] }[keyof Ch & string]
+  ) => Instruction.Plain<void>
+  readonly token: (
+    event: keyof Ev & string,
+    key?: string
+  ) => Instruction.Plain<string>
+  // A method, so that a helper which does not know the input can take any ctx.
+  continueAs(input: I): Instruction.Plain<never>
   readonly patched: typeof Instruction.patched
   readonly now: typeof Instruction.now
   readonly random: typeof Instruction.random

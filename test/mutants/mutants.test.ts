@@ -61,9 +61,9 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     bug: "go on after an append that failed",
-    file: "Session.ts",
-    from: "const appended = writer.append(stamp, entries)",
-    to: "const appended = Effect.orElseSucceed(writer.append(stamp, entries), () => true)",
+    file: "Appender.ts",
+    from: "this.o.writer.append(this.o.stamp, entries)",
+    to: "Effect.orElseSucceed(this.o.writer.append(this.o.stamp, entries), () => true)",
     check: "failedSync"
   },
   // who owns the run
@@ -214,7 +214,7 @@ const mutants: ReadonlyArray<Mutant> = [
   // posts and outcomes
   {
     bug: "take a repeated event again",
-    file: "Session.ts",
+    file: "session/Ledger.ts",
     from: "if (machine.eventIds.has(post.eventId)) continue",
     to: "",
     check: "repeatedEvents"
@@ -235,7 +235,7 @@ const mutants: ReadonlyArray<Mutant> = [
   },
   {
     bug: "journal outcomes in another order than they are fed",
-    file: "Session.ts",
+    file: "session/Ledger.ts",
     from: "this.batch.push(recorded)",
     to: "this.batch.splice(this.opened ? 0 : 1, 0, recorded)",
     check: "order"

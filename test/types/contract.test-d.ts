@@ -57,7 +57,7 @@ describe("a contract", () => {
     expectTypeOf<Extract<Effect.Error<ReturnType<typeof order.join>>, NoStock>>()
       .toEqualTypeOf<NoStock>()
     expectTypeOf<Effect.Success<ReturnType<typeof order.status>>>()
-      .toEqualTypeOf<Workflow.Look<number, NoStock | Instruction.StepError>>()
+      .toEqualTypeOf<Workflow.Look<number, NoStock | Instruction.RunError>>()
     expectTypeOf<Effect.Success<ReturnType<typeof order.join>>>()
       // @ts-expect-error it is a number
       .toEqualTypeOf<string>()
@@ -293,7 +293,7 @@ describe("a result", () => {
         expectTypeOf(result.event).toEqualTypeOf<string | undefined>()
         break
       case "failed":
-        expectTypeOf(result.error).toEqualTypeOf<NoStock | Instruction.StepError>()
+        expectTypeOf(result.error).toEqualTypeOf<NoStock | Instruction.RunError>()
         break
       default:
         expectTypeOf(result.status)
@@ -310,7 +310,7 @@ describe("a result", () => {
     expectTypeOf<Extract<Effect.Error<ReturnType<typeof workflow.start>>, NoStock>>().toBeNever()
     expectTypeOf<Effect.Error<ReturnType<typeof workflow.execute>>>()
       .toEqualTypeOf<
-        NoStock | Instruction.StepError | Workflow.NoOutput | Workflow.EngineError
+        NoStock | Instruction.RunError | Workflow.NoOutput | Workflow.EngineError
       >()
     expectTypeOf<Effect.Error<ReturnType<typeof workflow.start>>>()
       // @ts-expect-error the workflow's error is not in it
@@ -320,13 +320,13 @@ describe("a result", () => {
   it("becomes its value or its error by Workflow.output", () => {
     const result = null as unknown as Started
     expectTypeOf(Workflow.output(result)).toEqualTypeOf<
-      Effect.Effect<number, NoStock | Instruction.StepError | Workflow.NoOutput>
+      Effect.Effect<number, NoStock | Instruction.RunError | Workflow.NoOutput>
     >()
     expectTypeOf(workflow.start({ id: "a", at: new Date(0) }).pipe(Effect.flatMap(Workflow.output)))
       .toExtend<Effect.Effect<number, unknown, Storage.Storage>>()
     expectTypeOf(Workflow.output(result))
       // @ts-expect-error a run that is not over has no output
-      .toEqualTypeOf<Effect.Effect<number, NoStock | Instruction.StepError>>()
+      .toEqualTypeOf<Effect.Effect<number, NoStock | Instruction.RunError>>()
     // @ts-expect-error an Option is no result
     expectTypeOf(Workflow.output(Option.some(1)))
   })

@@ -4,6 +4,7 @@
 import { Effect, Result, Schema } from "effect"
 import { Instruction, Workflow } from "reprise"
 import { describe, expectTypeOf, it } from "vitest"
+import { expectBare } from "./support/bare.ts"
 
 class NoStock extends Schema.TaggedError<NoStock>()("NoStock", { sku: Schema.String }) {}
 class NoMoney extends Schema.TaggedError<NoMoney>()("NoMoney", { missing: Schema.Number }) {}
@@ -19,16 +20,18 @@ type Failure<W> = W extends {
   : never
 
 describe("without an error schema", () => {
-  it("a step may fail with anything, and the run fails with StepFailed or StepTimeout", () => {
+  it("a step may fail with anything, and the run fails with an error of the engine's own", () => {
     const workflow = Workflow.make("w", function*(ctx) {
       yield* ctx.step("s", noStock)
       yield* ctx.all([ctx.step("t", noMoney)])
     })
     expectTypeOf<Failure<typeof workflow>>()
-      .toEqualTypeOf<Instruction.StepFailed | Instruction.StepTimeout>()
+      .toEqualTypeOf<
+        Instruction.StepFailed | Instruction.StepTimeout | Instruction.CompensationFailed
+      >()
     expectTypeOf<Failure<typeof workflow>>()
       // @ts-expect-error what no schema declares is not kept as it was
-      .toEqualTypeOf<NoStock | Instruction.StepError>()
+      .toEqualTypeOf<NoStock | Instruction.RunError>()
   })
 
   it("the run may fail with what ctx.fail was given, also in branches and helpers", () => {
@@ -41,13 +44,13 @@ describe("without an error schema", () => {
       return n
     })
     expectTypeOf<Failure<typeof workflow>>()
-      .toEqualTypeOf<NoStock | NoMoney | Instruction.StepError>()
+      .toEqualTypeOf<NoStock | NoMoney | Instruction.RunError>()
     expectTypeOf<Failure<typeof workflow>>()
       // @ts-expect-error a helper's failure is not lost
-      .toEqualTypeOf<NoStock | Instruction.StepError>()
+      .toEqualTypeOf<NoStock | Instruction.RunError>()
     expectTypeOf<Effect.Error<ReturnType<typeof workflow.execute>>>()
       .toEqualTypeOf<
-        NoStock | NoMoney | Instruction.StepError | Workflow.NoOutput | Workflow.EngineError
+        NoStock | NoMoney | Instruction.RunError | Workflow.NoOutput | Workflow.EngineError
       >()
   })
 
@@ -55,10 +58,10 @@ describe("without an error schema", () => {
     const workflow = Workflow.make("w", function*(ctx) {
       yield* ctx.step("s", noStock, { error: NoStock })
     })
-    expectTypeOf<Failure<typeof workflow>>().toEqualTypeOf<NoStock | Instruction.StepError>()
+    expectTypeOf<Failure<typeof workflow>>().toEqualTypeOf<NoStock | Instruction.RunError>()
     expectTypeOf<Failure<typeof workflow>>()
       // @ts-expect-error it is declared, so it is kept
-      .toEqualTypeOf<Instruction.StepError>()
+      .toEqualTypeOf<Instruction.RunError>()
   })
 })
 
@@ -78,7 +81,7 @@ describe("with an error schema", () => {
       yield* ctx.step("s", noStock, { error: NoStock })
       yield* ctx.fail(new NoStock({ sku: "a" }))
     })
-    expectTypeOf<Failure<typeof one>>().toEqualTypeOf<NoStock | Instruction.StepError>()
+    expectTypeOf<Failure<typeof one>>().toEqualTypeOf<NoStock | Instruction.RunError>()
     const two = Workflow.make(
       "w",
       { error: Schema.Union([NoStock, NoMoney]) },
@@ -87,7 +90,7 @@ describe("with an error schema", () => {
         yield* ctx.race({ a: ctx.step("t", noMoney), b: ctx.step("u", noStock) })
       }
     )
-    expectTypeOf<Failure<typeof two>>().toEqualTypeOf<NoStock | NoMoney | Instruction.StepError>()
+    expectTypeOf<Failure<typeof two>>().toEqualTypeOf<NoStock | NoMoney | Instruction.RunError>()
   })
 
   it("refuses a step whose failure it does not cover", () => {
@@ -182,7 +185,7 @@ describe("with an error schema", () => {
 describe("a step's own error schema", () => {
   it("must declare what its work can fail with", () => {
     const ctx = null as unknown as Workflow.Ctx
-    expectTypeOf(ctx.step("s", either, { error: Schema.Union([NoStock, NoMoney]) }))
+    expectBare(ctx.step("s", either, { error: Schema.Union([NoStock, NoMoney]) }))
       .toEqualTypeOf<Instruction.Instruction<number, NoStock | NoMoney>>()
     // @ts-expect-error NoMoney is not declared
     ctx.step("s", either, { error: NoStock })
@@ -197,7 +200,7 @@ describe("a step's own error schema", () => {
 
   it("converts with StepFailed", () => {
     const ctx = null as unknown as Workflow.Ctx
-    expectTypeOf(ctx.step("s", either, { error: Instruction.StepFailed }))
+    expectBare(ctx.step("s", either, { error: Instruction.StepFailed }))
       .toEqualTypeOf<Instruction.Instruction<number, Instruction.StepFailed>>()
     Workflow.make("w", { error: NoStock }, function*(ctx) {
       yield* ctx.step("s", either, { error: Instruction.StepFailed })
@@ -239,7 +242,7 @@ describe("Instruction.catch", () => {
           return yield* ctx.fail(new NoStock({ sku: "b" }))
         })
       )
-      expectTypeOf(failing).toEqualTypeOf<Instruction.Instruction<number, NoStock>>()
+      expectBare(failing).toEqualTypeOf<Instruction.Instruction<number, NoStock>>()
       yield* failing
     })
     // @ts-expect-error what the handler fails with must be covered too
@@ -259,8 +262,8 @@ describe("Instruction.catchTag", () => {
           return ctx.step("borrow", () => String(error.missing))
         })
       )
-      expectTypeOf(one).toEqualTypeOf<Instruction.Instruction<number | string, NoStock>>()
-      expectTypeOf(one)
+      expectBare(one).toEqualTypeOf<Instruction.Instruction<number | string, NoStock>>()
+      expectBare(one)
         // @ts-expect-error the other one stays
         .toEqualTypeOf<Instruction.Instruction<number | string>>()
       yield* one
@@ -269,7 +272,7 @@ describe("Instruction.catchTag", () => {
 
   it("takes its instruction first, too", () => {
     const ctx = null as unknown as Workflow.Ctx
-    expectTypeOf(
+    expectBare(
       Instruction.catchTag(
         ctx.step("s", either, { error: Schema.Union([NoStock, NoMoney]) }),
         "NoMoney",

@@ -5,6 +5,7 @@
 import { Context, Effect, Result, Schedule, Schema } from "effect"
 import { Instruction, type Storage, Workflow } from "reprise"
 import { describe, expectTypeOf, it } from "vitest"
+import { expectBare } from "./support/bare.ts"
 
 class NoStock extends Schema.TaggedError<NoStock>()("NoStock", { sku: Schema.String }) {}
 class NoMoney extends Schema.TaggedError<NoMoney>()("NoMoney", { missing: Schema.Number }) {}
@@ -26,41 +27,41 @@ type Charge = Instruction.Undeclared<NoMoney>
 
 describe("a step", () => {
   it("gives what its Effect succeeds with", () => {
-    expectTypeOf(ctx.step("s", Effect.succeed(1))).toEqualTypeOf<I<number>>()
-    expectTypeOf(ctx.step("s", () => Effect.succeed("a")))
+    expectBare(ctx.step("s", Effect.succeed(1))).toEqualTypeOf<I<number>>()
+    expectBare(ctx.step("s", () => Effect.succeed("a")))
       .toEqualTypeOf<I<string>>()
-    expectTypeOf(ctx.step("s", Effect.succeed(1)))
+    expectBare(ctx.step("s", Effect.succeed(1)))
       // @ts-expect-error not the Effect itself
       .toEqualTypeOf<I<Effect.Effect<number>>>()
   })
 
   it("gives what its Promise resolves to, or what it returns", () => {
-    expectTypeOf(ctx.step("s", async () => 1)).toEqualTypeOf<I<number>>()
-    expectTypeOf(ctx.step("s", () => ({ a: [1] })))
+    expectBare(ctx.step("s", async () => 1)).toEqualTypeOf<I<number>>()
+    expectBare(ctx.step("s", () => ({ a: [1] })))
       .toEqualTypeOf<I<{ a: Array<number> }>>()
-    expectTypeOf(ctx.step("s", () => {})).toEqualTypeOf<I<void>>()
-    expectTypeOf(ctx.step("s", async () => 1))
+    expectBare(ctx.step("s", () => {})).toEqualTypeOf<I<void>>()
+    expectBare(ctx.step("s", async () => 1))
       // @ts-expect-error not the Promise itself
       .toEqualTypeOf<I<Promise<number>>>()
   })
 
   it("gives any where its work gives any, which needs and fails with nothing", () => {
-    expectTypeOf(ctx.step("s", () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
-    expectTypeOf(ctx.step("s", async () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
-    expectTypeOf(ctx.step("s", () => Effect.sync(() => JSON.parse("1")))).toEqualTypeOf<I<any>>()
+    expectBare(ctx.step("s", () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
+    expectBare(ctx.step("s", async () => JSON.parse("1"))).toEqualTypeOf<I<any>>()
+    expectBare(ctx.step("s", () => Effect.sync(() => JSON.parse("1")))).toEqualTypeOf<I<any>>()
     const parsing = Workflow.make("w", { error: NoStock }, function*(ctx) {
       yield* ctx.step("s", () => JSON.parse("1"))
     })
     expectTypeOf<Effect.Services<ReturnType<typeof parsing.start>>>()
       .toEqualTypeOf<Storage.Storage>()
-    expectTypeOf(ctx.step("s", () => JSON.parse("1")))
+    expectBare(ctx.step("s", () => JSON.parse("1")))
       // @ts-expect-error nothing is known of it
       .toEqualTypeOf<I<number>>()
   })
 
   it("is told about itself", () => {
     ctx.step("s", (step) => {
-      expectTypeOf(step).toEqualTypeOf<Instruction.StepInfo>()
+      expectTypeOf(step).toEqualTypeOf<Instruction.StepInfo<{}>>()
       expectTypeOf(step.signal).toEqualTypeOf<AbortSignal>()
       // @ts-expect-error it is told nothing else
       return step.nothing as number
@@ -68,21 +69,31 @@ describe("a step", () => {
   })
 
   it("carries the services and the failure of its work", () => {
-    expectTypeOf(reserve).toEqualTypeOf<I<number, Reserve, Shop>>()
-    expectTypeOf(reserve)
+    expectBare(reserve).toEqualTypeOf<I<number, Reserve, Shop>>()
+    expectBare(reserve)
       // @ts-expect-error it does not run without its service
       .toEqualTypeOf<I<number, Reserve>>()
   })
 
   it("carries the services of its retry schedule", () => {
     const schedule = null as unknown as Schedule.Schedule<number, unknown, never, Bank>
-    expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
+    expectBare(ctx.step("s", () => 1, { retry: schedule }))
       .toEqualTypeOf<I<number, never, Bank>>()
-    expectTypeOf(ctx.step("s", () => 1, { retry: { schedule, times: 3 } }))
+    expectBare(ctx.step("s", () => 1, { retry: { schedule, times: 3 } }))
       .toEqualTypeOf<I<number, never, Bank>>()
-    expectTypeOf(ctx.step("s", () => 1, { retry: schedule }))
+    expectBare(ctx.step("s", () => 1, { retry: schedule }))
       // @ts-expect-error it is not forgotten
       .toEqualTypeOf<I<number>>()
+  })
+
+  it("takes retry options with functions of the failure", () => {
+    expectBare(ctx.step("s", () => 1, { retry: { times: 3, while: (error) => error === 1 } }))
+      .toEqualTypeOf<I<number>>()
+    expectBare(
+      ctx.step("s", () => new Date(0), { schema: Schema.Date, retry: { until: (error) => !error } })
+    ).toEqualTypeOf<I<Date>>()
+    // @ts-expect-error they say yes or no
+    ctx.step("s", () => 1, { retry: { times: 3, while: (error) => String(error) } })
   })
 
   it("does not ask for StepContext, which every step has", () => {
@@ -90,8 +101,8 @@ describe("a step", () => {
       "s",
       () => Effect.map(Instruction.StepContext, ({ idempotencyKey }) => idempotencyKey)
     )
-    expectTypeOf(step).toEqualTypeOf<I<string>>()
-    expectTypeOf(step)
+    expectBare(step).toEqualTypeOf<I<string>>()
+    expectBare(step)
       // @ts-expect-error it is not asked for
       .toEqualTypeOf<I<string, never, Instruction.StepContext>>()
   })
@@ -99,37 +110,37 @@ describe("a step", () => {
 
 describe("all", () => {
   it("keeps the shape of a record", () => {
-    expectTypeOf(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
+    expectBare(ctx.all({ reserve, charge, plain })).toEqualTypeOf<
       I<
         { reserve: number; charge: string; plain: boolean },
         Reserve | Charge,
         Shop | Bank
       >
     >()
-    expectTypeOf(ctx.all({ reserve, charge, plain }))
+    expectBare(ctx.all({ reserve, charge, plain }))
       // @ts-expect-error no failure of a branch is lost
       .toEqualTypeOf<I<{ reserve: number; charge: string; plain: boolean }, Reserve, Shop | Bank>>()
   })
 
   it("keeps the shape of a tuple", () => {
-    expectTypeOf(ctx.all([reserve, charge, plain])).toEqualTypeOf<
+    expectBare(ctx.all([reserve, charge, plain])).toEqualTypeOf<
       I<[number, string, boolean], Reserve | Charge, Shop | Bank>
     >()
-    expectTypeOf(ctx.all([reserve, charge, plain]))
+    expectBare(ctx.all([reserve, charge, plain]))
       // @ts-expect-error neither failures nor services of a tuple's branches are lost
       .toEqualTypeOf<I<[number, string, boolean]>>()
   })
 
   it("takes branches of a number that is not known", () => {
     const many = Array.from({ length: 3 }, () => reserve)
-    expectTypeOf(ctx.all(many)).toEqualTypeOf<
+    expectBare(ctx.all(many)).toEqualTypeOf<
       I<Array<number>, Reserve, Shop>
     >()
     const named: Record<string, typeof charge> = {}
-    expectTypeOf(ctx.all(named)).toEqualTypeOf<
+    expectBare(ctx.all(named)).toEqualTypeOf<
       I<{ [name: string]: string }, Charge, Bank>
     >()
-    expectTypeOf(ctx.all(many))
+    expectBare(ctx.all(many))
       // @ts-expect-error not a tuple
       .toEqualTypeOf<I<[number], Reserve, Shop>>()
   })
@@ -139,19 +150,19 @@ describe("all", () => {
       const n = yield* reserve
       return n > 1
     }
-    expectTypeOf(ctx.all([part, part(), function*() {
+    expectBare(ctx.all([part, part(), function*() {
       yield* charge
       return "x" as const
     }])).toEqualTypeOf<
       I<[boolean, boolean, "x"], Reserve | Charge, Shop | Bank>
     >()
-    expectTypeOf(ctx.all([part]))
+    expectBare(ctx.all([part]))
       // @ts-expect-error the failure inside a generator is not lost
       .toEqualTypeOf<I<[boolean], never, Shop>>()
   })
 
   it("gives Results in mode result, and cannot fail", () => {
-    expectTypeOf(ctx.all({ reserve, plain }, { mode: "result" })).toEqualTypeOf<
+    expectBare(ctx.all({ reserve, plain }, { mode: "result" })).toEqualTypeOf<
       I<
         {
           reserve: Result.Result<number, Instruction.StepError>
@@ -161,10 +172,10 @@ describe("all", () => {
         Shop
       >
     >()
-    expectTypeOf(ctx.all([reserve], { mode: "result", name: "fan" })).toEqualTypeOf<
+    expectBare(ctx.all([reserve], { mode: "result", name: "fan" })).toEqualTypeOf<
       I<[Result.Result<number, Instruction.StepError>], never, Shop>
     >()
-    expectTypeOf(ctx.all([reserve], { mode: "result" }))
+    expectBare(ctx.all([reserve], { mode: "result" }))
       // @ts-expect-error a Result is not the value
       .toEqualTypeOf<I<[number], never, Shop>>()
   })
@@ -173,7 +184,7 @@ describe("all", () => {
     const declared = ctx.step("d", () => Effect.flatMap(Shop, (shop) => shop.reserve("a")), {
       error: NoStock
     })
-    expectTypeOf(ctx.all([declared], { mode: "result" })).toEqualTypeOf<
+    expectBare(ctx.all([declared], { mode: "result" })).toEqualTypeOf<
       I<
         [Result.Result<number, NoStock | Instruction.StepError>],
         never,
@@ -183,9 +194,9 @@ describe("all", () => {
   })
 
   it("gives nothing with discard, but may fail", () => {
-    expectTypeOf(ctx.all([reserve, plain], { discard: true }))
+    expectBare(ctx.all([reserve, plain], { discard: true }))
       .toEqualTypeOf<I<void, Reserve, Shop>>()
-    expectTypeOf(ctx.all([reserve, plain], { discard: true }))
+    expectBare(ctx.all([reserve, plain], { discard: true }))
       // @ts-expect-error the values are not kept
       .toEqualTypeOf<I<[number, boolean], Reserve, Shop>>()
   })
@@ -200,28 +211,28 @@ describe("all", () => {
 
 describe("forEach", () => {
   it("gives an array of what f's branches give", () => {
-    expectTypeOf(ctx.forEach(["a", "b"], (sku, i) => {
+    expectBare(ctx.forEach(["a", "b"], (sku, i) => {
       expectTypeOf(sku).toEqualTypeOf<string>()
       expectTypeOf(i).toEqualTypeOf<number>()
       return reserve
     })).toEqualTypeOf<I<Array<number>, Reserve, Shop>>()
-    expectTypeOf(ctx.forEach(new Set([1]), function*(n) {
+    expectBare(ctx.forEach(new Set([1]), function*(n) {
       yield* charge
       return String(n)
     }, { key: (n) => String(n), concurrency: 2 }))
       .toEqualTypeOf<I<Array<string>, Charge, Bank>>()
-    expectTypeOf(ctx.forEach([1], () => reserve))
+    expectBare(ctx.forEach([1], () => reserve))
       // @ts-expect-error the failures of f are not lost
       .toEqualTypeOf<I<Array<number>, never, Shop>>()
   })
 
   it("gives Results, or nothing", () => {
-    expectTypeOf(ctx.forEach([1], () => reserve, { mode: "result" })).toEqualTypeOf<
+    expectBare(ctx.forEach([1], () => reserve, { mode: "result" })).toEqualTypeOf<
       I<Array<Result.Result<number, Instruction.StepError>>, never, Shop>
     >()
-    expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
+    expectBare(ctx.forEach([1], () => reserve, { discard: true }))
       .toEqualTypeOf<I<void, Reserve, Shop>>()
-    expectTypeOf(ctx.forEach([1], () => reserve, { discard: true }))
+    expectBare(ctx.forEach([1], () => reserve, { discard: true }))
       // @ts-expect-error the values are not kept
       .toEqualTypeOf<I<Array<number>, Reserve, Shop>>()
   })
@@ -249,10 +260,10 @@ describe("race", () => {
   })
 
   it("of an array gives the value", () => {
-    expectTypeOf(ctx.race([reserve, charge])).toEqualTypeOf<
+    expectBare(ctx.race([reserve, charge])).toEqualTypeOf<
       I<number | string, Reserve | Charge, Shop | Bank>
     >()
-    expectTypeOf(ctx.race([reserve, charge]))
+    expectBare(ctx.race([reserve, charge]))
       // @ts-expect-error the failures of a tuple's branches are not lost
       .toEqualTypeOf<I<number | string, never, Shop | Bank>>()
   })
@@ -260,13 +271,13 @@ describe("race", () => {
 
 describe("any", () => {
   it("gives the value of one of its branches, and fails like one of them", () => {
-    expectTypeOf(ctx.any([reserve, charge])).toEqualTypeOf<
+    expectBare(ctx.any([reserve, charge])).toEqualTypeOf<
       I<number | string, Reserve | Charge, Shop | Bank>
     >()
-    expectTypeOf(ctx.any({ a: reserve, b: plain })).toEqualTypeOf<
+    expectBare(ctx.any({ a: reserve, b: plain })).toEqualTypeOf<
       I<number | boolean, Reserve, Shop>
     >()
-    expectTypeOf(ctx.any([reserve, charge]))
+    expectBare(ctx.any([reserve, charge]))
       // @ts-expect-error the value is typed
       .toEqualTypeOf<I<unknown, Reserve | Charge, Shop | Bank>>()
   })
@@ -274,11 +285,11 @@ describe("any", () => {
 
 describe("map", () => {
   it("changes the value only, piped or not", () => {
-    expectTypeOf(reserve.pipe(Instruction.map(String)))
+    expectBare(reserve.pipe(Instruction.map(String)))
       .toEqualTypeOf<I<string, Reserve, Shop>>()
-    expectTypeOf(Instruction.map(reserve, (n) => n > 1))
+    expectBare(Instruction.map(reserve, (n) => n > 1))
       .toEqualTypeOf<I<boolean, Reserve, Shop>>()
-    expectTypeOf(reserve.pipe(Instruction.map(String)))
+    expectBare(reserve.pipe(Instruction.map(String)))
       // @ts-expect-error the failure stays
       .toEqualTypeOf<I<string, never, Shop>>()
   })
@@ -300,7 +311,7 @@ describe("a workflow", () => {
     })
     expectTypeOf(one.start()).toEqualTypeOf<
       Effect.Effect<
-        Workflow.Result<number, Instruction.StepError>,
+        Workflow.Result<number, Instruction.RunError>,
         Workflow.EngineError,
         Storage.Storage | Shop
       >

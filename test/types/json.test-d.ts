@@ -5,6 +5,7 @@
 import { Duration, Effect, Option, Schema } from "effect"
 import { Instruction, type Runs, Workflow } from "reprise"
 import { describe, expectTypeOf, it } from "vitest"
+import { expectBare } from "./support/bare.ts"
 
 const ctx = null as unknown as Workflow.Ctx
 const of = <A>() => null as unknown as A
@@ -49,9 +50,9 @@ describe("a step without a schema", () => {
   })
 
   it("may return recursive types, and Json itself", () => {
-    expectTypeOf(ctx.step("s", () => of<Tree>()))
+    expectBare(ctx.step("s", () => of<Tree>()))
       .toEqualTypeOf<Instruction.Instruction<Tree>>()
-    expectTypeOf(ctx.step("s", () => of<Schema.Json>()))
+    expectBare(ctx.step("s", () => of<Schema.Json>()))
       .toEqualTypeOf<Instruction.Instruction<Schema.Json>>()
     ctx.step("s", () => of<Growing<string>>())
     ctx.step("s", () => of<Deep>())
@@ -118,7 +119,7 @@ describe("a step without a schema", () => {
 
 describe("a step with a schema", () => {
   it("may return what the schema encodes", () => {
-    expectTypeOf(ctx.step("s", () => new Date(0), { schema: Schema.Date }))
+    expectBare(ctx.step("s", () => new Date(0), { schema: Schema.Date }))
       .toEqualTypeOf<Instruction.Instruction<Date>>()
     ctx.step("s", () => Effect.succeed(5n), { schema: Schema.BigInt })
     ctx.step("s", async () => new Map([["a", 1]]), {
@@ -145,11 +146,11 @@ describe("a step with a schema", () => {
       declare readonly _: never
     }
     const schema = of<Schema.Codec<number, string, Codebook, never>>()
-    expectTypeOf(ctx.step("s", () => 1, { schema }))
+    expectBare(ctx.step("s", () => 1, { schema }))
       .toEqualTypeOf<Instruction.Instruction<number, never, Codebook>>()
-    expectTypeOf(ctx.step("s", () => Effect.fail(1), { error: schema }))
+    expectBare(ctx.step("s", () => Effect.fail(1), { error: schema }))
       .toEqualTypeOf<Instruction.Instruction<never, number, Codebook>>()
-    expectTypeOf(ctx.step("s", () => 1, { schema }))
+    expectBare(ctx.step("s", () => 1, { schema }))
       // @ts-expect-error they are not forgotten
       .toEqualTypeOf<Instruction.Instruction<number>>()
   })

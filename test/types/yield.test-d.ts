@@ -19,7 +19,7 @@ describe("a body", () => {
     const nothing = Workflow.make("w", function*(_ctx, n: number) {
       return n
     })
-    expectTypeOf(nothing).toExtend<Workflow.Workflow<number, number, Instruction.StepError, {}>>()
+    expectTypeOf(nothing).toExtend<Workflow.Workflow<number, number, Instruction.RunError, {}>>()
   })
 
   it("does not yield an Effect", () => {
