@@ -180,7 +180,7 @@ class Session extends Ledger {
             if (!this.opened) return { _tag: "Beaten" }
             return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
           }
-          if (isUrgent) { for (const { acknowledged } of this.recorded.splice(0)) acknowledged() }
+          if (isUrgent) this.letAskedRun()
           if (this.shadow && this.failure === undefined && this.appender.behind === 0) {
             yield* Shadow.compare(this.o, this.o.storage, machine)
           }
@@ -265,6 +265,11 @@ class Session extends Ledger {
         this.recorded.push(asked)
       }
     })
+  }
+
+  /** Repeated attempts whose intents are durable now. */
+  private letAskedRun(): void {
+    for (const { acknowledged } of this.recorded.splice(0)) acknowledged()
   }
 
   private launch(pending: Pending): Effect.Effect<void> {

@@ -300,9 +300,9 @@ const rests = (
       const children: Array<Seen> = []
       for (const { childId } of last.waits) {
         if (childId === undefined) continue
-        const child = yield* childNow(storage, childId)
-        if (child === undefined) return undefined
-        children.push(child)
+        const seen = yield* childNow(storage, childId)
+        if (seen === undefined) return undefined
+        children.push(...seen)
       }
       return { status: "suspended", entry: last, children }
     }
@@ -313,22 +313,26 @@ const rests = (
     return onlyUnknown(machine)
   })
 
-/** How a child is seen while it only waits; nothing when the parent has reason to look at it itself. */
+/** A child that only waits, and those it waits for; nothing when the parent has reason to look at it itself. */
 const childNow = (
   storage: Storage["Service"],
-  childId: string
-): Effect.Effect<Seen | undefined, StorageError | Journal.JournalCorrupt> =>
+  runId: string
+): Effect.Effect<ReadonlyArray<Seen> | undefined, StorageError | Journal.JournalCorrupt> =>
   Effect.gen(function*() {
-    const { journal, version } = yield* storage.read(childId)
+    const { journal, version } = yield* storage.read(runId)
     const last = journal.entries.at(-1)
     if (last?.type !== "suspend") return undefined
-    const { cursor, items } = yield* storage.inbox(childId, journal.head.incarnation, "")
+    const { cursor, items } = yield* storage.inbox(runId, journal.head.incarnation, "")
     const known = Journal.takenIds(journal.entries)
     if (items.some(({ eventId }) => !known.has(eventId))) return undefined
-    for (const { childId: below } of last.waits) {
-      if (below !== undefined && (yield* childNow(storage, below)) === undefined) return undefined
+    const seen: Array<Seen> = [{ runId, version, cursor }]
+    for (const { childId } of last.waits) {
+      if (childId === undefined) continue
+      const below = yield* childNow(storage, childId)
+      if (below === undefined) return undefined
+      seen.push(...below)
     }
-    return { runId: childId, version, cursor }
+    return seen
   })
 
 /** What the code can take; the rest stays in the inbox, for code that can, and is warned of. */

@@ -4,10 +4,10 @@
  *
  * The plan decides per call; this file only carries it out.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Storage from "../Storage.ts"
+import { pause } from "./Clock.ts"
 import type { Plan, Verb } from "./Fate.ts"
 
 /** The cause of the `StorageError` that every call of a dead process fails with. */
@@ -80,7 +80,7 @@ export const faultyDriver = (
     )
     const tell = Effect.sync(() => {
       gone = true
-      for (const listener of [...listeners]) listener()
+      listeners.forEach((listener) => listener())
     })
     Effect.runFork(Effect.andThen(Effect.all(releases), tell))
   }
@@ -210,11 +210,3 @@ export const layerFaulty = (
     Storage.Storage,
     () => Storage.make(faultyDriver(driver ?? Storage.memoryDriver(), plan))
   )
-
-// internal
-
-/** A delay is for real: nobody moves a test's clock in the middle of a write. */
-const realClock = Clock.Clock.defaultValue()
-
-const pause = (millis: number) =>
-  Effect.provideService(Effect.sleep(millis), Clock.Clock, realClock)

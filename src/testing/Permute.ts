@@ -141,7 +141,9 @@ const shown = (replayed: Replayed): string => {
     case "Threw":
       return `failed with ${Outcome.canonical(replayed.error)}`
     case "Blocked":
-      return `waiting for ${[...replayed.steps, ...replayed.waits.map(({ stepId }) => stepId)]}`
+      return `waiting for ${
+        [...replayed.steps, ...replayed.waits.map(({ stepId }) => stepId)].join(", ")
+      }`
     case "Diverged":
       return replayed.mismatch.message
     case "Broke":
