@@ -38,7 +38,7 @@ const bundle = async (entry: string, isShared: boolean) => {
     plugins: [{
       name: "main entry",
       resolveId: (id) =>
-        isShared && entry !== main && id === `./${main}.ts`
+        isShared && entry !== main && (id === `./${main}.ts` || id === `../${main}.ts`)
           ? { id: `./${main}.js`, external: true }
           : undefined
     }]

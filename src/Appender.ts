@@ -4,10 +4,12 @@
  * Owns what is journaled in memory and not yet durable. The order of entries never changes; what `async`
  * and `exit` risk is that the last of them are lost with the process.
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { StorageError } from "./Driver.ts"
-import type { JournalCorrupt, Stamp, Stamped } from "./Journal.ts"
+import { StorageError } from "./Driver.ts"
+import * as Failure from "./Failure.ts"
+import { JournalCorrupt, type Stamp, type Stamped } from "./Journal.ts"
 import type { Durability } from "./Replay.ts"
 import { succeedTrue, type Writer } from "./Storage.ts"
 
@@ -78,8 +80,8 @@ export class Appender {
         this.flusher = undefined
         return Effect.void
       }
-      return Effect.matchEffect(this.write(entries), {
-        onFailure: (error) => this.broken(error),
+      return Effect.matchCauseEffect(this.write(entries), {
+        onFailure: (cause) => this.broken(this.toError(cause)),
         onSuccess: (isMine) => isMine ? loop : this.broken(undefined)
       })
     })
@@ -87,6 +89,13 @@ export class Appender {
     return Effect.map(Effect.forkDetach(Effect.uninterruptible(loop)), (fiber) => {
       this.flusher = fiber
     })
+  }
+
+  private toError(cause: Cause.Cause<AppendError>): AppendError {
+    const { error } = Failure.ofCause(cause)
+    return error instanceof StorageError || error instanceof JournalCorrupt
+      ? error
+      : new StorageError({ reason: "Unknown", doing: "append in the background", cause: error })
   }
 
   private broken(error: AppendError | undefined): Effect.Effect<void> {

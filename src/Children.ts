@@ -169,7 +169,10 @@ export class Children<E> {
           return { _tag: "Ended", entry: { ...at, cancelled: true } }
         default: {
           const { runId } = journal
-          const { wakeAt } = Status.of(runId, journal.entries)
+          // Only what is driven here wakes up here.
+          const wakeAt = this.programOf(pending).hasBody
+            ? Status.of(runId, journal.entries).wakeAt
+            : undefined
           const { cursor } = yield* storage.inbox(runId, journal.head.incarnation, "")
           return {
             _tag: "Parked",

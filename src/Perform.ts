@@ -118,7 +118,7 @@ export const call = (
   repeating: Repeating
 ): Performed | Effect.Effect<Performed> => {
   if (
-    typeof step.work !== "function" || step.options.timeout !== undefined
+    typeof step.work !== "function" || isEffect(step.work) || step.options.timeout !== undefined
     || repeating.retry !== undefined || repeating.hook !== undefined
   ) return perform(step, identity, repeating)
   const info = new Info(identity, 1)
@@ -128,7 +128,10 @@ export const call = (
   } catch (error) {
     return thrown(error, 1)
   }
-  if (typeof value !== "object" || value === null) return { ok: true, value, attempts: 1 }
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) {
+    return { ok: true, value, attempts: 1 }
+  }
+  // A service is an Effect, and a class.
   if (isEffect(value)) {
     return toPerformed(attempt(value as Effect.Effect<unknown, unknown>, info), 1)
   }
@@ -246,7 +249,7 @@ const answer = (said: boolean | Effect.Effect<boolean, unknown, unknown>) =>
   typeof said === "boolean" ? Effect.succeed(said) : said as Effect.Effect<boolean>
 
 const run = (step: Step, info: Info): Effect.Effect<unknown, unknown> => {
-  if (typeof step.work !== "function") {
+  if (typeof step.work !== "function" || isEffect(step.work)) {
     return attempt(step.work as Effect.Effect<unknown, unknown>, info)
   }
   const f = step.work

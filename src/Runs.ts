@@ -318,8 +318,8 @@ export const until = <E>(
     const checking = Effect.gen(function*() {
       for (;;) {
         signal.lower()
-        if (yield* check) return
         const rest = wakeAt - clock.currentTimeMillisUnsafe()
+        if (yield* check) return
         yield* rest === Infinity || rest <= 0 ? changed : Effect.timeoutOption(changed, rest)
       }
     })

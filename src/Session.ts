@@ -181,7 +181,7 @@ class Session extends Ledger {
             return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
           }
           if (isUrgent) this.letAskedRun()
-          if (this.shadow && this.failure === undefined && this.appender.behind === 0) {
+          if (this.shadow && this.mayCompare(entries.length)) {
             yield* Shadow.compare(this.o, this.o.storage, machine)
           }
         }
@@ -265,6 +265,12 @@ class Session extends Ledger {
         this.recorded.push(asked)
       }
     })
+  }
+
+  /** Whether the journal holds all that the machine was fed, and is to be replayed. */
+  private mayCompare(added: number): boolean {
+    return this.failure === undefined && this.appender.behind === 0
+      && Shadow.isDue(this.o.writer.head().offset, added)
   }
 
   /** Repeated attempts whose intents are durable now. */

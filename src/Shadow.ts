@@ -4,14 +4,16 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { StorageError } from "./Driver.ts"
 import * as Ending from "./Ending.ts"
+import type { JournalCorrupt } from "./Journal.ts"
 import type { Machine } from "./Machine.ts"
 import type { Of } from "./Record.ts"
 import * as Replay from "./Replay.ts"
 import type { Storage } from "./Storage.ts"
 
 /** Up to so many entries every step is compared; of a longer journal every so many. */
-const everyStep = 500
+const everyStep = 200
 const sampled = 100
 
 /** Whether a session compares at all. */
@@ -22,12 +24,19 @@ const frontier = ({ outcome, pending }: Machine): string =>
     ? outcome.ok ? "the body has returned" : "the body has thrown"
     : `pending: ${[...pending.keys()].map((id) => `"${id}"`).join(", ")}`
 
+/** Whether a journal of so many entries, of which the last `added` are new, is compared. */
+export const isDue = (entries: number, added: number): boolean =>
+  entries <= everyStep || entries % sampled < added
+
 /** Fails when a replay of the journal does not come to where the machine stands. */
-export const compare = (of: Of, storage: Storage["Service"], machine: Machine) =>
+export const compare = (
+  of: Of,
+  storage: Storage["Service"],
+  machine: Machine
+): Effect.Effect<void, StorageError | JournalCorrupt | Replay.ReplayMismatch> =>
   Effect.gen(function*() {
     const { program, runId } = of
     const { entries, head } = (yield* storage.read(runId)).journal
-    if (head.offset > everyStep && head.offset % sampled !== 0) return
     const again = Ending.machine(of, entries)
     if (again === undefined) return
     const offset = Replay.feed(again, entries)

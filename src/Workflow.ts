@@ -354,7 +354,11 @@ const present = (runId: string, driven: Ending.Looked): any => {
       }
     case "success":
       return { status: "success", result: driven.result, runId }
+    case "failed":
+      return { status: "failed", error: driven.error, runId }
+    case "blocked":
+      return { status: "blocked", reason: driven.reason, runId }
     default:
-      return { ...driven, runId }
+      return { status: driven.status, runId }
   }
 }

@@ -71,7 +71,7 @@ const folderRanks: Record<string, number> = {
   ai: 10,
   http: 10,
   storage: 10,
-  testing: 10,
+  testing: 11.5,
   cli: 13
 }
 

@@ -26,6 +26,9 @@ export type Outcome =
   | ChildOutcome<SessionError>
   | { readonly _tag: "Refused"; readonly error: SessionError }
 
+/** How long a child that somebody else drives is left to them. */
+const ownerMillis = 1_000
+
 export class Ledger {
   readonly steps = { done: 0, failed: 0 }
   /** What was posted and is to be fed. */
@@ -158,7 +161,11 @@ export class Ledger {
         return
       case "Parked":
         this.parked.set(pending, outcome)
-        if (outcome.wakeAt !== undefined) this.timers.set(pending, outcome.wakeAt)
+        if (outcome.wakeAt !== undefined) {
+          // One that is due and was not driven has another owner: that one is given some time.
+          const soon = this.clock.currentTimeMillisUnsafe() + ownerMillis
+          this.timers.set(pending, Math.max(outcome.wakeAt, soon))
+        }
         return
       case "Ended":
         if (!this.record(outcome.entry)) this.failure = this.differing()

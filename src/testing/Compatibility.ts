@@ -3,9 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Journal from "../Journal.ts"
-import type { Replayed } from "../Replay.ts"
-import type * as Workflow from "../Workflow.ts"
+import { Journal, type Replay, type Workflow } from "../index.ts"
 
 /** The text of a journal file, and a name to tell it by. */
 export interface NamedJournal {
@@ -17,7 +15,7 @@ export interface NamedJournal {
 export interface ReplayedJournal {
   readonly name: string
   readonly runId: string
-  readonly replayed: Replayed
+  readonly replayed: Replay.Replayed
 }
 
 /** The code no longer fits some of the journals. */

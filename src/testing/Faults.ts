@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Storage from "../Storage.ts"
+import { Storage } from "../index.ts"
 import { pause } from "./Clock.ts"
 import type { Plan, Verb } from "./Fate.ts"
 

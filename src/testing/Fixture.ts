@@ -5,13 +5,8 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type * as Instruction from "../Instruction.ts"
-import type * as Journal from "../Journal.ts"
-import * as Runs from "../Runs.ts"
+import { type Instruction, type Journal, Runs, Storage, Workflow } from "../index.ts"
 import * as Status from "../Status.ts"
-import { type Called, StepHook } from "../StepHook.ts"
-import * as Storage from "../Storage.ts"
-import type * as Workflow from "../Workflow.ts"
 import { guardedUnlessSaid, withClock } from "./Layers.ts"
 import { type PlayError, playFrom, type Scripted } from "./Play.ts"
 import { prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
@@ -19,7 +14,7 @@ import { prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
 /** What a step comes to: a value, or a function that gives, resolves to or fails with one. */
 export type Stub<A> =
   | A
-  | ((step: Called) => A | Effect.Effect<A, unknown> | PromiseLike<A>)
+  | ((step: Workflow.Called) => A | Effect.Effect<A, unknown> | PromiseLike<A>)
 
 /** Stubs by step name, for the steps `S` of a workflow. */
 export type Stubs<S> = unknown extends S ? Readonly<Record<string, Stub<any>>> : {
@@ -129,7 +124,7 @@ export const fixture = <
       Effect.flatMap((result) =>
         Effect.map(Runs.journal(result.runId), (journal) => ({ result, journal, performed }))
       ),
-      Effect.provideService(StepHook, hook),
+      Effect.provideService(Workflow.StepHook, hook),
       Effect.provideServiceEffect(Storage.Storage, storageOf(prepared)),
       (effect) => withClock(effect, prepared?.now)
     )
@@ -153,7 +148,7 @@ const answering = (
   stubs: Readonly<Record<string, unknown>>,
   performed: Array<string>,
   missing: Deferred.Deferred<never, StubMissing>
-): StepHook =>
+): Workflow.StepHook =>
 (step) =>
   Effect.suspend(() => {
     const { name, stepId } = step

@@ -7,10 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/testing/TestClock"
-import { ShortWait } from "../Limits.ts"
-import { Guard } from "../Replay.ts"
-import { type Called, StepHook } from "../StepHook.ts"
-import * as Storage from "../Storage.ts"
+import { Storage, Workflow } from "../index.ts"
 
 /**
  * The slice guard and the shadow replay: mistakes of a body show at once.
@@ -32,7 +29,10 @@ import * as Storage from "../Storage.ts"
  * error._tag // => "BodyDefect"
  * ```
  */
-export const guarded: Layer.Layer<never> = Layer.succeed(Guard, { slices: true, shadow: true })
+export const guarded: Layer.Layer<never> = Layer.succeed(Workflow.Guard, {
+  slices: true,
+  shadow: true
+})
 
 /**
  * Neither slice guard nor shadow replay, as in production.
@@ -50,7 +50,10 @@ export const guarded: Layer.Layer<never> = Layer.succeed(Guard, { slices: true, 
  * await Effect.runPromise(program) // => true
  * ```
  */
-export const unguarded: Layer.Layer<never> = Layer.succeed(Guard, { slices: false, shadow: false })
+export const unguarded: Layer.Layer<never> = Layer.succeed(Workflow.Guard, {
+  slices: false,
+  shadow: false
+})
 
 /**
  * All that a test of a workflow needs: journals in memory, Effect's `TestClock`, the guard, and no wait
@@ -74,15 +77,15 @@ export const layer: Layer.Layer<Storage.Storage> = Layer.mergeAll(
   Storage.layerMemory,
   TestClock.layer(),
   guarded,
-  Layer.succeed(ShortWait, 0)
+  Layer.succeed(Workflow.ShortWait, 0)
 )
 
 /** Switches the guard on where the program does not say. */
 export const guardedUnlessSaid = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(Effect.context<R>(), ({ mapUnsafe }) =>
-    mapUnsafe.has(Guard.key)
+    mapUnsafe.has(Workflow.Guard.key)
       ? effect
-      : Effect.provideService(effect, Guard, { slices: true, shadow: true }))
+      : Effect.provideService(effect, Workflow.Guard, { slices: true, shadow: true }))
 
 /** A clock of its own that begins at `now`, in UTC milliseconds. */
 export const withClock = <A, E, R>(
@@ -93,7 +96,7 @@ export const withClock = <A, E, R>(
 
 /** What does the step instead of its work. */
 export type Hook = (
-  step: Called,
+  step: Workflow.Called,
   work: Effect.Effect<unknown, unknown>
 ) => Effect.Effect<unknown, unknown>
 
@@ -111,12 +114,12 @@ export const repeatable = <A, E, R>(
   hook: Hook
 ): Effect.Effect<A, E, Exclude<R, Storage.Storage>> =>
   Effect.flatMap(Effect.context<never>(), (context) => {
-    const own = Context.get(context, StepHook)
+    const own = Context.get(context, Workflow.StepHook)
     const random = context.mapUnsafe.has(Random.Random.key)
       ? Context.get(context, Random.Random)
       : undefined
     return effect.pipe(
-      Effect.provideService(StepHook, (step, work) => {
+      Effect.provideService(Workflow.StepHook, (step, work) => {
         const drawing = random === undefined
           ? Random.withSeed(work, step.stepId)
           : Effect.provideService(work, Random.Random, random)

@@ -5,8 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import * as Runs from "../Runs.ts"
-import type { Storage } from "../Storage.ts"
+import { Runs, type Storage } from "../index.ts"
 import type { PlayError } from "./Play.ts"
 
 /** The text of a value whose properties are in order. */
@@ -27,7 +26,7 @@ export const ofRun = (
 ): Effect.Effect<
   string,
   Runs.ReadError | Runs.RunNotFound | Runs.RunIdRejected,
-  Storage
+  Storage.Storage
 > =>
   Effect.gen(function*() {
     const { error, reason, result, runId: last, status, waits } = yield* Runs.latestStatus(runId)
@@ -47,7 +46,7 @@ export const ofRun = (
 export const ofAttempt = (
   runId: string,
   exit: Exit.Exit<unknown, PlayError>
-): Effect.Effect<string, never, Storage> =>
+): Effect.Effect<string, never, Storage.Storage> =>
   Exit.isSuccess(exit)
     ? Effect.catch(ofRun(runId), (error) => Effect.succeed(said(error)))
     : Effect.succeed(failed(exit.cause))

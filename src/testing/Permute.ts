@@ -5,10 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import type { Replayed } from "../Replay.ts"
-import * as Runs from "../Runs.ts"
-import * as Storage from "../Storage.ts"
-import type * as Workflow from "../Workflow.ts"
+import { type Replay, Runs, Storage, type Workflow } from "../index.ts"
 import { type Choice, Gates, next } from "./Gates.ts"
 import { guardedUnlessSaid, repeatable, withClock } from "./Layers.ts"
 import * as Outcome from "./Outcome.ts"
@@ -122,7 +119,7 @@ export const permute = <
 const same = (a: unknown, b: unknown) =>
   Equal.equals(a, b) || Outcome.canonical(a) === Outcome.canonical(b)
 
-const agree = (live: Workflow.Result<unknown, unknown>, replayed: Replayed): boolean => {
+const agree = (live: Workflow.Result<unknown, unknown>, replayed: Replay.Replayed): boolean => {
   switch (live.status) {
     case "success":
       return replayed._tag === "Returned" && same(live.result, replayed.value)
@@ -134,7 +131,7 @@ const agree = (live: Workflow.Result<unknown, unknown>, replayed: Replayed): boo
   }
 }
 
-const shown = (replayed: Replayed): string => {
+const shown = (replayed: Replay.Replayed): string => {
   switch (replayed._tag) {
     case "Returned":
       return `success with ${Outcome.canonical(replayed.value)}`

@@ -4,9 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { ShortWait } from "../Limits.ts"
-import type { Storage } from "../Storage.ts"
-import type * as Workflow from "../Workflow.ts"
+import { type Storage, Workflow } from "../index.ts"
 import { moveTo } from "./Clock.ts"
 
 /** An event of a script. */
@@ -56,15 +54,15 @@ export const play = <
   workflow: Workflow.Workflow<I, A, E, Ev, R, C, S, Ch>,
   input: I,
   options: PlayOptions<NoInfer<Ev>> = {}
-): Effect.Effect<Workflow.Result<A, E>, PlayError, Storage | R> =>
+): Effect.Effect<Workflow.Result<A, E>, PlayError, Storage.Storage | R> =>
   playFrom(workflow, workflow.start(input, options), options.events)
 
 /** As `play`, from the result of `first` on. */
 export const playFrom = <A, E, Ev extends Workflow.Events, R>(
   workflow: Pick<Workflow.Workflow<any, A, E, Ev, R, any, any, any>, "resume">,
-  first: Effect.Effect<Workflow.Result<A, E>, PlayError, Storage | R>,
+  first: Effect.Effect<Workflow.Result<A, E>, PlayError, Storage.Storage | R>,
   events: ReadonlyArray<Scripted<Ev>> = []
-): Effect.Effect<Workflow.Result<A, E>, PlayError, Storage | R> =>
+): Effect.Effect<Workflow.Result<A, E>, PlayError, Storage.Storage | R> =>
   Effect.gen(function*() {
     // A script that is played again after a crash sends the same events.
     const left = events.map((event, n) => ({ ...event, eventId: event.eventId ?? `script:${n}` }))
@@ -83,4 +81,4 @@ export const playFrom = <A, E, Ev extends Workflow.Events, R>(
       result = yield* workflow.resume(runId, event)
     }
     return result
-  }).pipe(Effect.provideService(ShortWait, 0))
+  }).pipe(Effect.provideService(Workflow.ShortWait, 0))

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Journal from "../Journal.ts"
+import { Journal } from "../index.ts"
 
 /** The text of a journal file, or its entries; a prefix of either will do. */
 export type RecordedJournal =

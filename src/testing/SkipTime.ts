@@ -4,9 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as TestClock from "effect/testing/TestClock"
-import { ShortWait } from "../Limits.ts"
+import { Storage, Workflow } from "../index.ts"
 import type { Activity } from "../Live.ts"
-import { Storage } from "../Storage.ts"
 import { testClock, turn } from "./Clock.ts"
 
 /**
@@ -31,13 +30,13 @@ import { testClock, turn } from "./Clock.ts"
  */
 export const skipTime = <A, E, R>(
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R | Storage> =>
+): Effect.Effect<A, E, R | Storage.Storage> =>
   Effect.gen(function*() {
     const clock = yield* testClock
-    const { activity } = (yield* Storage).live
+    const { activity } = (yield* Storage.Storage).live
     const skipping = yield* Effect.forkChild(skip(activity, clock))
     return yield* Effect.ensuring(
-      Effect.provideService(effect, ShortWait, 0),
+      Effect.provideService(effect, Workflow.ShortWait, 0),
       Fiber.interrupt(skipping)
     )
   })
