@@ -167,8 +167,8 @@ export interface Driver {
   /** The state of a journal without its text. */
   readonly version: (runId: string) => Effect.Effect<string, StorageError>
   readonly writer: (runId: string) => Effect.Effect<DriverWriter, StorageError, Scope.Scope>
-  /** Stores a line, durable when it returns. Storing the same `eventId` twice may keep one or both. */
-  readonly post: (runId: string, eventId: string, line: string) => Effect.Effect<void, StorageError>
+  /** Stores a line, durable when it returns. Storing the same `id` twice may keep one or both. */
+  readonly post: (runId: string, id: string, line: string) => Effect.Effect<void, StorageError>
   /** The lines posted behind `after` (`""`: all), in the order they were posted. */
   readonly inbox: (
     runId: string,

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type { Driver } from "./Driver.ts"
 import * as Inbox from "./Inbox.ts"
 import * as Journal from "./Journal.ts"
+import { JournalLimits } from "./Limits.ts"
 import * as Status from "./Status.ts"
 
 type Looked = Pick<Driver, "read" | "inbox" | "holder" | "version">
@@ -27,11 +28,11 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
     if (Status.isEnded(status) || status.status === "stopped") return false
     if ((yield* driver.holder(runId, now)) !== undefined) return false
-    const alone = Status.withOwner(status, false)
+    const { stop } = yield* JournalLimits
+    const alone = Status.withOwner(status, false, stop)
     const isLoop = status.fruitless >= Status.crashLimit
     // A run that kills its process does it again, whatever happens to it, unless a person steps in.
     if (yield* hasPosts(driver, runId, journal, isLoop)) return true
-    if (alone.status === "blocked") return false
     if (alone.status === "pending") return true
     if (alone.wakeAt !== undefined && alone.wakeAt <= now) return true
     for (const { childId } of alone.waits) {

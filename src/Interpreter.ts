@@ -158,13 +158,15 @@ const untilNews = (
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
     const waits = yield* waitOf(storage, runId, warm)
+    // A run that another process drives is its business, whatever its journal says it waits for.
+    const isSuspended = waits.isSuspended && driven.status === "suspended"
     const children = driven.status === "suspended" ? driven.children ?? [] : []
     const isNews = (posted: Posted) =>
       !waits.known.has(posted.eventId) && Replay.refuses(program, posted, services) === undefined
     let cursor = ""
     const check = Effect.gen(function*() {
       if ((yield* storage.version(runId)) !== waits.version) return true
-      if (!waits.isSuspended) return (yield* storage.holder(runId)) === undefined
+      if (!isSuspended) return (yield* storage.holder(runId)) === undefined
       if (waits.wakeAt !== undefined && (yield* Clock.currentTimeMillis) >= waits.wakeAt) {
         return true
       }
@@ -174,7 +176,7 @@ const untilNews = (
       return inbox.items.some(isNews)
     })
     const watched = [runId, ...children.map((child) => child.runId)]
-    yield* until(watched, check, waits.isSuspended ? { wakeAt: waits.wakeAt } : { polls: true })
+    yield* until(watched, check, isSuspended ? { wakeAt: waits.wakeAt } : { polls: true })
   })
 
 /** What an open run waits for, from where it was left, else from its journal. */

@@ -28,6 +28,8 @@ export interface Options {
   readonly onNews: (news: ReadonlyArray<Posted>) => void
   /** Called when a newer session stands in the journal. */
   readonly onLost: () => void
+  /** Called after every look. */
+  readonly onLook: () => void
   /** Children that wait, as they were seen, and what is called when one of them has moved. */
   readonly children: () => ReadonlyArray<Seen>
   readonly onChild: () => void
@@ -46,6 +48,7 @@ export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
     signal.lower()
     if (++looks % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
     yield* look(options)
+    options.onLook()
   })
   return once.pipe(
     // What a failed look would have seen is seen by the next one, or by the next append.

@@ -51,6 +51,8 @@ export class Machine extends Body {
   private readonly patches = new Map<string, boolean>()
   private readonly recorded: ReadonlyArray<Entry>
   private fed = 0
+  /** How many events were there before the first slice. */
+  private handed = 0
 
   /** `recorded` are the journal's entries, where one is replayed: `ctx.patched` looks ahead in them. */
   constructor(
@@ -62,12 +64,31 @@ export class Machine extends Body {
     super(body, begin, options)
     this.recorded = recorded
     for (const id of begin.taken ?? []) this.eventIds.add(id)
+    this.takeOver()
     this.open()
   }
 
-  /** Whether all that is pending only waits for the outside world. */
+  /** Events that a run hands on with `continueAs` are there before the first slice. */
+  private takeOver(): void {
+    const [first] = this.recorded
+    if (first?.type !== "start" || first.continues === undefined) return
+    for (let at = 1; at < this.recorded.length; at++) {
+      const entry = this.recorded[at]!
+      if (entry.type !== "event") return
+      this.eventIds.add(entry.eventId)
+      this.kept.push(entry)
+      this.handed++
+    }
+  }
+
+  /** Whether all that is pending only waits for the outside world; a step whose outcome nobody knows does. */
   get onlyWaits(): boolean {
-    return this.outcome === undefined && this.active === 0
+    if (this.outcome !== undefined) return false
+    let unknown = 0
+    if (this.active > 0) {
+      for (const p of this.pending.values()) if (p.intent > 0 && !isWait(p)) unknown++
+    }
+    return this.active === unknown
   }
 
   /** The waits as a `suspend` entry records them. */
@@ -114,6 +135,7 @@ export class Machine extends Body {
   feed(entry: Entry | Recorded, timestamp: string): void {
     if (this.diverged !== undefined || this.defect !== undefined) return
     this.fed++
+    if (this.fed <= this.handed) return
     if (entry.type === "start") {
       for (const id of entry.settled ?? []) this.eventIds.add(id)
       return
@@ -319,12 +341,20 @@ export class Machine extends Body {
     if (known !== undefined) return known
     if (this.options.retired.includes(changeId)) return true
     // What is due but not fed yet stands in the journal before what this slice asks for.
-    let at = this.fed + 1 + this.due.length
-    while (this.recorded[at]?.type === "start") at++
-    const next = this.recorded[at]
+    const next = this.ahead(this.due.length)
     const yes = next === undefined || (next.type === "patch" && next.changeId === changeId)
     if (yes) this.due.push({ entry: { type: "patch", changeId }, goOn: () => {} })
     this.patches.set(changeId, yes)
     return yes
+  }
+
+  /** The recorded entry that comes after `skipped` others that are not fed yet; a `start` is none. */
+  private ahead(skipped: number): Entry | undefined {
+    let left = skipped
+    for (let at = this.fed + 1; at < this.recorded.length; at++) {
+      const entry = this.recorded[at]!
+      if (entry.type !== "start" && left-- === 0) return entry
+    }
+    return undefined
   }
 }

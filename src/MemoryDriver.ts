@@ -90,7 +90,10 @@ export const make = (): Driver => {
             ({ entries }) =>
               entries.length === 0
                 ? undefined
-                : Status.withOwner(Status.of(runId, entries), holder(runId, now) !== undefined)
+                : Status.withOwner(
+                  Status.of(runId, entries),
+                  holder(runId, now) !== undefined
+                )
           )
         }))
       ),

@@ -119,7 +119,8 @@ export const call = (
 ): Performed | Effect.Effect<Performed> => {
   if (
     typeof step.work !== "function" || isEffect(step.work) || step.options.timeout !== undefined
-    || repeating.retry !== undefined || repeating.hook !== undefined
+    || repeating.retry !== undefined || repeating.earlier.length > 0
+    || repeating.hook !== undefined
   ) return perform(step, identity, repeating)
   const info = new Info(identity, 1)
   let value: unknown
@@ -227,21 +228,24 @@ const delays = (retry: Retry, earlier: ReadonlyArray<Failed>): Effect.Effect<Del
     const step = yield* Schedule.toStep(
       schedule as Schedule.Schedule<unknown, unknown>
     )
+    const stepped = (error: unknown, now: number) =>
+      Pull.matchEffect(step(now, error), {
+        onSuccess: ([, duration]) => Effect.succeed(Duration.toMillis(duration)),
+        onFailure: Effect.failCause,
+        onDone: () => Effect.undefined
+      })
+    // They were allowed once; asked again, a predicate would see what the journal has left of the error.
+    let attempt = 1
+    for (const failed of earlier) {
+      for (; attempt <= failed.attempt; attempt++) yield* stepped(failed.error, failed.at)
+    }
     const next: Delay = (error, attempt, now) =>
       Effect.gen(function*() {
         if (attempt > times) return undefined
         if (whilst !== undefined && !(yield* answer(whilst(error)))) return undefined
         if (until !== undefined && (yield* answer(until(error)))) return undefined
-        return yield* Pull.matchEffect(step(now, error), {
-          onSuccess: ([, duration]) => Effect.succeed(Duration.toMillis(duration)),
-          onFailure: Effect.failCause,
-          onDone: () => Effect.undefined
-        })
+        return yield* stepped(error, now)
       })
-    let attempt = 1
-    for (const failed of earlier) {
-      for (; attempt <= failed.attempt; attempt++) yield* next(failed.error, attempt, failed.at)
-    }
     return next
   })
 

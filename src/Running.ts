@@ -24,7 +24,7 @@ export interface Asked {
 }
 
 /** How long interrupted effects may take to clean up before they are no longer waited for. */
-const cleanUpMillis = 10_000
+export const cleanUpMillis = 10_000
 
 export class Running<A> {
   arrived: Array<Arrived<A>> = []

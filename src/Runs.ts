@@ -13,6 +13,7 @@ import type { Page, Posted, Query, Settlement } from "./Driver.ts"
 import { StorageError } from "./Driver.ts"
 import * as Signal from "./internal/signal.ts"
 import { type Journal, JournalCorrupt, takenIds } from "./Journal.ts"
+import { JournalLimits } from "./Limits.ts"
 import { RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -71,9 +72,9 @@ const statusOf = ({ journal }: Loaded): Effect.Effect<Status.Status, StorageErro
       steps: { ...recorded.steps, running: live.running },
       progress: { ...live.progress }
     }
-    return now.status === "pending"
-      ? Status.withOwner(now, (yield* storage.holder(runId)) !== undefined)
-      : now
+    if (now.status !== "pending" && now.status !== "suspended") return now
+    const { stop } = yield* JournalLimits
+    return Status.withOwner(now, (yield* storage.holder(runId)) !== undefined, stop)
   })
 
 /** As `status`, of the last run of a chain of `continueAs`. */

@@ -27,7 +27,7 @@ import type { Pending } from "./Machine.ts"
 import type { RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
-import type { Asked } from "./Running.ts"
+import { type Asked, cleanUpMillis } from "./Running.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
 import {
   type Conclusion,
@@ -76,6 +76,9 @@ class Session extends Ledger {
   private inline = false
   /** Set when the looker interrupted the worker, which is to start anew. */
   private restart = false
+  private interruptedAt = 0
+  /** Stops waiting for a worker whose effect does not end. */
+  private giveUp = (): void => {}
   private fenced = false
   /** Set when the looker saw news. */
   private poked = false
@@ -125,12 +128,13 @@ class Session extends Ledger {
   supervise(): Effect.Effect<Conclusion, SessionError> {
     return Effect.gen({ self: this }, function*() {
       for (;;) {
-        const worker = yield* Effect.forkChild(this.work())
+        const worker = yield* Effect.forkDetach(this.work())
         this.worker = worker
-        const exit = yield* Effect.onInterrupt(Fiber.await(worker), () => Fiber.interrupt(worker))
-        if (!this.restart || Exit.isSuccess(exit) || !Cause.hasInterruptsOnly(exit.cause)) {
-          return yield* exit
-        }
+        const stop = Effect.timeoutOption(Fiber.interrupt(worker), cleanUpMillis)
+        const exit = yield* Effect.onInterrupt(this.left(worker), () => stop)
+        const isOver = exit !== undefined
+          && (Exit.isSuccess(exit) || !Cause.hasInterruptsOnly(exit.cause))
+        if (isOver || !this.restart) return yield* exit!
         this.restart = false
       }
     }).pipe(
@@ -140,6 +144,17 @@ class Session extends Ledger {
         conclusion._tag === "Blocked" ? this.telling.leave(conclusion.reason) : Effect.void
       )
     )
+  }
+
+  /** How the worker ended; nothing when what it ran was interrupted and does not end. */
+  private left(
+    worker: Fiber.Fiber<Conclusion, SessionError>
+  ): Effect.Effect<Exit.Exit<Conclusion, SessionError> | undefined> {
+    return Effect.callback((resume) => {
+      this.giveUp = () => resume(Effect.undefined)
+      const unobserve = worker.addObserver((exit) => resume(Effect.succeed(exit)))
+      return Effect.sync(unobserve)
+    })
   }
 
   /** Stops what runs, and writes what is not durable yet. */
@@ -331,7 +346,9 @@ class Session extends Ledger {
   private takeFresh(): void {
     const { machine } = this.o
     if (machine.fresh.length === 0) return
-    for (const p of machine.fresh) if (this.isPending(p)) this.admit(p)
+    for (const p of machine.fresh) {
+      if (this.isPending(p) && p.cancelling === undefined) this.admit(p)
+    }
     machine.fresh = []
   }
 
@@ -494,6 +511,10 @@ class Session extends Ledger {
         if (!this.inline) this.wake?.()
         else if (news.some((posted) => posted.type === "cancel")) this.interruptWorker()
       },
+      onLook: () => {
+        const since = this.clock.currentTimeMillisUnsafe() - this.interruptedAt
+        if (this.restart && since >= cleanUpMillis) this.giveUp()
+      },
       children: () => Array.from(this.parked.values(), ({ seen }) => seen).flat(),
       onChild: () => {
         for (const p of this.parked.keys()) this.timers.set(p, 0)
@@ -507,6 +528,7 @@ class Session extends Ledger {
   }
 
   private interruptWorker(): void {
+    if (!this.restart) this.interruptedAt = this.clock.currentTimeMillisUnsafe()
     this.restart = true
     this.worker?.interruptUnsafe()
   }

@@ -55,6 +55,12 @@ export const install = (): void => {
         ? refuse("new Date()", time)
         : Reflect.construct(target, args, newTarget === global.Date ? target : newTarget)
   })
+  // Who asks a date for its constructor is told the one that there is.
+  Object.defineProperty(RealDate.prototype, "constructor", {
+    value: global.Date,
+    configurable: true,
+    writable: true
+  })
   wrap(Math, "random", "Math.random()", chance)
   for (const key of ["randomUUID", "getRandomValues"]) {
     wrap(global.crypto, key, `crypto.${key}()`, chance)

@@ -153,13 +153,18 @@ const reopen = (status: Draft): void => {
   delete status.reason
 }
 
-/** Tells an open run that a process drives from one that waits for a process. */
-export const withOwner = (status: Status, isHeld: boolean): Status => {
-  if (status.status !== "pending") return status
-  if (isHeld) return { ...status, status: "running" }
+/**
+ * Tells an open run that a process drives from one that waits for a process, and from one that must not go
+ * on by itself. `stop` is how many entries a journal may have.
+ */
+export const withOwner = (status: Status, isHeld: boolean, stop = Infinity): Status => {
+  if (status.status !== "pending" && status.status !== "suspended") return status
+  if (isHeld) return status.status === "pending" ? { ...status, status: "running" } : status
   const blocked = { ...status, status: "blocked" as const }
+  if (status.intents.length > 0) return { ...blocked, reason: "OutcomeUnknown" }
+  if (status.status === "suspended") return status
   if (status.fruitless >= crashLimit) return { ...blocked, reason: "CrashLoop" }
-  return status.intents.length > 0 ? { ...blocked, reason: "OutcomeUnknown" } : status
+  return status.entries >= stop ? { ...blocked, reason: "JournalTooLong" } : status
 }
 
 /** The state of a whole journal. */

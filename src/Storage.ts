@@ -26,6 +26,7 @@ import {
   StorageError
 } from "./Driver.ts"
 import * as Inbox from "./Inbox.ts"
+import { crc32Hex } from "./internal/crc32.ts"
 import * as Journal from "./Journal.ts"
 import { makeRegistry, type Registry } from "./Live.ts"
 import * as MemoryDriver from "./MemoryDriver.ts"
@@ -119,8 +120,12 @@ export const make = (driver: Driver): Storage["Service"] => {
             now !== writer.version())
         }
       }),
-    post: (runId, posted) =>
-      driver.post(runId, posted.eventId, Journal.sealText(JSON.stringify(posted))),
+    post: (runId, posted) => {
+      // One with a payload that the code refuses must not be in the way of the right one.
+      const { eventId, incarnation, timestamp: _, ...what } = posted
+      const id = `${eventId}:${incarnation}:${crc32Hex(JSON.stringify(what))}`
+      return driver.post(runId, id, Journal.sealText(JSON.stringify(posted)))
+    },
     inbox: (runId, incarnation, after) =>
       Effect.flatMap(driver.inbox(runId, after), ({ before, cursor, text }) =>
         text === ""

@@ -12,7 +12,7 @@ import type { Continued } from "./Enqueue.ts"
 import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
 import * as Journal from "./Journal.ts"
 import { JournalLimits } from "./Limits.ts"
-import { isWait, type Machine } from "./Machine.ts"
+import { isWait, type Machine, wakeAtOf } from "./Machine.ts"
 import { type Begin, compare, firstStart, laterStart, type Opening } from "./Opening.ts"
 import * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
@@ -166,20 +166,19 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
       const isKnown = (eventId: string) => items.some((item) => item.eventId === eventId)
       return over(crashLoop(runId, status), { incarnation, cursor, isKnown })
     }
-    const settled = posted.flatMap((post) => isOfRun(post, status) ? post.eventId : [])
-    const opening = last === undefined
-      ? yield* firstStart(program, runId, begin!)
-      : yield* laterStart(loaded.journal, settled)
-    const start = Journal.stamped(
-      opening.entry,
-      new Date(yield* Clock.currentTimeMillis).toISOString()
-    )
-    const machine = position.machine ?? (yield* rebuilt(job, position, opening, start.timestamp))
+    const begun = last === undefined ? yield* firstStart(program, runId, begin!) : undefined
+    const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
+    // Its text is made before the body sees, and may change, the input in it.
+    const opened = begun === undefined ? undefined : Journal.stamped(begun.entry, timestamp)
+    const machine = position.machine ?? (yield* rebuilt(job, position, begun, timestamp))
     const isKnown = (eventId: string) => machine.eventIds.has(eventId) || known.has(eventId)
+    const now = Date.parse(timestamp)
+    const { news, settled } = yield* deliverable(job, machine, posted, now)
+    const opening = begun ?? (yield* laterStart(loaded.journal, settled))
+    const start = opened ?? Journal.stamped(opening.entry, timestamp)
     const seen: Read = { incarnation: opening.stamp.incarnation, cursor, isKnown }
-    const news = yield* deliverable(program, runId, posted, services)
-    if (last !== undefined && news.length === 0) {
-      const resting = yield* rests(job, machine, loaded.journal.head.offset, last)
+    if (last !== undefined && news.length === 0 && settled.length === 0) {
+      const resting = yield* rests(job, machine, loaded.journal.head.offset, last, now)
       if (resting !== undefined) return over(resting, seen)
     }
     const durability = first === undefined
@@ -238,15 +237,15 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
 const rebuilt = (
   job: Job,
   { last, loaded }: Position,
-  { entry, stamp }: Opening,
+  begun: Opening | undefined,
   timestamp: string
 ): Effect.Effect<Machine, Session.SessionError> =>
   Effect.gen(function*() {
     const { program, runId, services, storage } = job
     const { entries } = loaded.journal
-    const all = last === undefined
-      ? [{ ...entry, timestamp, incarnation: stamp.incarnation }]
-      : entries
+    const all = begun === undefined
+      ? entries
+      : [{ ...begun.entry, timestamp, incarnation: begun.stamp.incarnation }]
     const input = yield* decodeInput(program, all[0] as Start, runId, services)
     const { at, machine } = replayed(job, input, all)
     if (machine.diverged !== undefined) {
@@ -271,10 +270,6 @@ const crashLoop = (runId: string, { fruitless }: Status.Status): Driven => ({
     + `Find what kills the process, then let the run go on with Runs.settle("${runId}")`
 })
 
-/** Whether a settlement is of the run as a whole, or of a step that needs none. */
-const isOfRun = (post: Posted, { intents }: Status.Status): boolean =>
-  post.type === "settle" && (post.stepId === undefined || !intents.includes(post.stepId))
-
 const endOf = (
   { program, runId, services }: Job,
   entry: Entry
@@ -288,14 +283,14 @@ const rests = (
   { services, storage }: Job,
   machine: Machine,
   entries: number,
-  last: Entry
+  last: Entry,
+  now: number
 ): Effect.Effect<Driven | undefined, StorageError | Journal.JournalCorrupt> =>
   Effect.gen(function*(): Effect.gen.Return<
     Driven | undefined,
     StorageError | Journal.JournalCorrupt
   > {
     if (last.type === "suspend") {
-      const now = yield* Clock.currentTimeMillis
       if (last.wakeAt !== undefined && last.wakeAt <= now) return undefined
       const children: Array<Seen> = []
       for (const { childId } of last.waits) {
@@ -304,13 +299,15 @@ const rests = (
         if (seen === undefined) return undefined
         children.push(...seen)
       }
-      return { status: "suspended", entry: last, children }
+      return onlyUnknown(machine) ?? { status: "suspended", entry: last, children }
     }
     if (machine.outcome !== undefined || machine.cancelled !== undefined) return undefined
     if (entries >= Context.get(services, JournalLimits).stop) {
       return { status: "blocked", reason: Session.tooLong }
     }
-    return onlyUnknown(machine)
+    // Timers beside what is unknown still go off: a session says when.
+    const ticks = Array.from(machine.pending.values()).some((p) => wakeAtOf(p) !== undefined)
+    return ticks ? undefined : onlyUnknown(machine)
   })
 
 /** A child that only waits, and those it waits for; nothing when the parent has reason to look at it itself. */
@@ -335,29 +332,51 @@ const childNow = (
     return seen
   })
 
-/** What the code can take; the rest stays in the inbox, for code that can, and is warned of. */
+/**
+ * What is to be fed of the posts, and the ids of settlements that are done with: those of the run as a
+ * whole, and those that cannot be taken. An event that the code does not take stays in the inbox, for code
+ * that does. Both are warned of.
+ */
 const deliverable = (
-  program: Replay.Program,
-  runId: string,
-  news: ReadonlyArray<Posted>,
-  services: Services
-) =>
-  Effect.filter(news, (posted) => {
-    const why = Replay.refuses(program, posted, services)
-    return why === undefined ? Effect.succeed(true) : Effect.as(
-      Effect.logWarning(`Event ${posted.eventId} of run "${runId}" is left in its inbox: ${why}`),
-      false
-    )
+  job: Job,
+  machine: Machine,
+  posted: ReadonlyArray<Posted>,
+  now: number
+): Effect.Effect<
+  { readonly news: ReadonlyArray<Posted>; readonly settled: ReadonlyArray<string> }
+> =>
+  Effect.gen(function*() {
+    const { program, runId, services } = job
+    const news: Array<Posted> = []
+    const settled: Array<string> = []
+    for (const post of posted) {
+      const isOfRun = post.type === "settle" && post.stepId === undefined
+      const entry = post.type === "settle" && !isOfRun
+        ? Record.settled(job, machine, post, now)
+        : undefined
+      const why = typeof entry === "string" ? entry : Replay.refuses(program, post, services)
+      if (isOfRun || typeof entry === "string") settled.push(post.eventId)
+      else if (why === undefined) news.push(post)
+      if (why === undefined) continue
+      yield* Effect.logWarning(
+        typeof entry === "string"
+          ? `What was settled by hand in run "${runId}" cannot be taken: ${why}`
+          : `Event ${post.eventId} of run "${runId}" is left in its inbox: ${why}`
+      )
+    }
+    return { news, settled }
   })
 
-/** Set when all that is pending are waits and at-most-once steps whose outcome nobody knows. */
-const onlyUnknown = ({ active, outcome, pending }: Machine): Driven | undefined => {
-  if (outcome !== undefined || active === 0) return undefined
+/** Set when nothing can happen but from outside, and nobody knows what became of an at-most-once step. */
+const onlyUnknown = ({ outcome, pending }: Machine): Driven | undefined => {
+  if (outcome !== undefined) return undefined
   const unknown: Array<string> = []
   for (const p of pending.values()) {
     if (isWait(p) || p.isUndoing) continue
     if (p.intent === 0 || p.cancelling !== undefined) return undefined
     unknown.push(p.id)
   }
-  return { status: "blocked", reason: Session.unknownReason(unknown) }
+  return unknown.length === 0
+    ? undefined
+    : { status: "blocked", reason: Session.unknownReason(unknown) }
 }

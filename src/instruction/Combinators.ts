@@ -126,6 +126,9 @@ const inRuns = (
   if (!(Number.isInteger(perRun) && perRun >= 1)) {
     throw new TypeError(`forEach's perRun is ${perRun}, but must be a whole number of at least 1.`)
   }
+  if (options.mode === "result") {
+    throw new TypeError("forEach's perRun gives values, not results: handle failures in each item.")
+  }
   const name = named(`"each"`, options.name ?? "each")
   const atOnce = limit(options.concurrency)
   const parts = Array.from({ length: Math.ceil(items.length / perRun) }, (_, k) => {
@@ -138,7 +141,7 @@ const inRuns = (
         name: "run",
         callee: undefined,
         input: { from, items: part.length },
-        part: () => each(part, from, Math.min(atOnce, perRun)),
+        part: () => boxed(each(part, from, Math.min(atOnce, perRun))),
         runId: undefined,
         discard: false,
         onCancel: "await",
@@ -152,11 +155,25 @@ const inRuns = (
     op: "wrap",
     of: all,
     *run() {
-      const values = yield* all
-      return values?.flat(1)
+      const parts: ReadonlyArray<ReadonlyArray<Box>> | undefined = yield* all
+      return parts?.flat(1).map(([value]) => value)
     }
   })
 }
+
+/** A value on its way through a journal, where an array cannot hold `undefined`. */
+type Box = readonly [value?: unknown]
+
+const boxed = (each: Branch): any =>
+  make({
+    op: "wrap",
+    *run() {
+      const values: ReadonlyArray<unknown> | undefined = yield* {
+        [Symbol.iterator]: () => iterate(each) as Iterator<any, any, any>
+      }
+      return values?.map((value): Box => value === undefined ? [] : [value])
+    }
+  })
 
 /** A branch that is made when it starts. */
 const later = (f: () => Branch): Instruction<any, any, any> =>

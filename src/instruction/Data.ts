@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Pipeable from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import { forget, remember, slice } from "../internal/slice.ts"
+import { remember, slice, use } from "../internal/slice.ts"
 import type { Callee } from "./Callee.ts"
 import type { Branch, Instruction } from "./Yieldable.ts"
 
@@ -225,7 +225,10 @@ const Proto = {
   },
   [TypeId]: TypeId,
   [Symbol.iterator](this: Data) {
-    return this.op === "wrap" ? this.run() : new Once(this)
+    if (this.op !== "wrap") return new Once(this)
+    // It runs in the place of the one that yields it, and is never handed to the machine itself.
+    if (slice.isOpen) use(this)
+    return this.run()
   }
 }
 
@@ -278,7 +281,9 @@ export const make = (fields: Exclude<Data, Step>): any => {
 }
 
 /** Takes back an instruction that another one was made of, and that nobody is to yield. */
-export const retract: (self: object) => void = forget
+export const retract = (self: object): void => {
+  if (slice.isOpen) use(self)
+}
 
 /** A name that can stand in an id. */
 export const named = (what: string, name: unknown): string => {

@@ -20,8 +20,10 @@ export const slice: {
   made: object | undefined
   /** The others. */
   readonly more: Array<object>
+  /** Made in an earlier slice, and used in this one without being yielded. */
+  readonly used: Array<object>
   violation: Violation | undefined
-} = { isOpen: false, made: undefined, more: [], violation: undefined }
+} = { isOpen: false, made: undefined, more: [], used: [], violation: undefined }
 
 /** Remembers an instruction that was made in a slice. */
 export const remember = (instruction: object): void => {
@@ -29,9 +31,10 @@ export const remember = (instruction: object): void => {
   else slice.more.push(instruction)
 }
 
-/** Forgets one that another was made of. */
-export const forget = (instruction: object): void => {
-  const { more } = slice
+/** Takes note of the use of an instruction that is not itself yielded: another was made of it, or runs in its place. */
+export const use = (instruction: object): void => {
+  const { more, used } = slice
   if (slice.made === instruction) slice.made = more.pop()
   else if (more.includes(instruction)) more.splice(more.lastIndexOf(instruction), 1)
+  else used.push(instruction)
 }

@@ -142,7 +142,7 @@ export abstract class Body {
       }
       if (this.options.guard) {
         if (slice.violation !== undefined) return this.forbidden()
-        if (slice.made !== undefined) this.unused.sweep(next.value)
+        if (slice.made !== undefined || slice.used.length > 0) this.unused.sweep(next.value)
       }
       if (next.done === true) {
         const outer = n.outer.pop()
@@ -155,6 +155,19 @@ export abstract class Body {
       const reply = this.ask(n, Instruction.data(next.value))
       if (reply === undefined) return
       answer = reply
+    }
+  }
+
+  /** Calls a function of the user's that is no generator: what it must not do is the same. */
+  private guarded<A>(f: () => A): A {
+    if (!this.options.guard) return f()
+    slice.isOpen = true
+    try {
+      return f()
+    } finally {
+      slice.isOpen = false
+      this.unused.sweep(undefined)
+      if (slice.violation !== undefined) this.forbidden()
     }
   }
 
@@ -402,7 +415,7 @@ export abstract class Body {
 
   /** The generator of a branch that is run now. One that a function handed out before would give nothing. */
   private once(branch: Instruction.Branch): Iterator<unknown, unknown, unknown> {
-    const gen = start(branch)
+    const gen = this.guarded(() => start(branch))
     if (gen === branch) return gen
     if (this.used.has(gen)) {
       return throwing(new TypeError("a generator object was handed out as a branch twice"))
@@ -471,7 +484,13 @@ export abstract class Body {
       notUndone?.push({ step: id, ...why })
       this.due.push({ entry: { ...entry, error: why }, goOn })
     }
-    const node = new Node(n, `${id}[undo]/`, start(() => undoing(undo, value, cause)), ended, true)
+    const node = new Node(
+      n,
+      `${id}[undo]/`,
+      this.guarded(() => start(() => undoing(undo, value, cause))),
+      ended,
+      true
+    )
     // Whoever is cleaning up is left alone.
     node.cancelled = true
     this.run(node, done(undefined))

@@ -19,18 +19,23 @@ export class Unused {
 
   /** Keeps what the slice made and did not yield: it is to be used later. */
   sweep(yielded: unknown): void {
-    const { made, more } = slice
-    if (made !== yielded || more.length > 0) {
-      this.all.add(made!)
+    const { made, more, used } = slice
+    if (made !== undefined && (made !== yielded || more.length > 0)) {
+      this.all.add(made)
       for (const instruction of more) this.all.add(instruction)
       more.length = 0
     }
     slice.made = undefined
+    if (used.length > 0) {
+      for (const instruction of used) this.all.delete(instruction)
+      used.length = 0
+    }
   }
 
   clear(): void {
     slice.made = undefined
     slice.more.length = 0
+    slice.used.length = 0
     this.all.clear()
   }
 

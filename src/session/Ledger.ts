@@ -4,6 +4,7 @@
  * Runs nothing and appends nothing: `Session` does, and asks this for the next batch and for the conclusion.
  */
 import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { ChildOutcome } from "../Children.ts"
 import type * as Codec from "../Codec.ts"
@@ -51,12 +52,15 @@ export class Ledger {
   protected readonly clock: Clock.Clock
   /** What was fed and is to be appended. */
   private batch: Array<Stamped> = []
+  /** Everything that was fed, under the guard: to find the line of an instruction that was not yielded. */
+  private readonly fed: Array<Stamped> = []
+  private readonly isGuarded: boolean
 
   protected readonly running: Running<Outcome>
 
   constructor(options: Options, clock: Clock.Clock, onArrival: () => void) {
     this.running = new Running(onArrival)
-    const { machine, news, start } = options
+    const { machine, news, services, start } = options
     this.o = options
     this.clock = clock
     this.news = news
@@ -69,6 +73,8 @@ export class Ledger {
     }
     this.timestamp()
     this.batch.push(start)
+    this.isGuarded = Context.get(services, Replay.Guard).slices
+    if (this.isGuarded) this.fed.push(start)
     this.follow()
     this.checkDefect()
   }
@@ -119,6 +125,7 @@ export class Ledger {
     machine.feed(entry, recorded.timestamp)
     if (machine.diverged !== undefined) return false
     this.batch.push(recorded)
+    if (this.isGuarded) this.fed.push(recorded)
     this.checkDefect()
     return true
   }
@@ -126,7 +133,7 @@ export class Ledger {
   private checkDefect(): void {
     const { found, machine, program, runId } = this.o
     if (machine.defect === undefined || this.failure !== undefined) return
-    const again = () => Replay.again(this.o, found, this.batch)?.defect
+    const again = () => Replay.again(this.o, found, this.fed)?.defect
     this.failure = Replay.broke(program, runId, machine.defect, again)
   }
 
@@ -238,10 +245,12 @@ export class Ledger {
   protected conclude(): Conclusion | undefined {
     const { machine } = this.o
     if (this.failure !== undefined) return undefined
+    const unknown = machine.outcome === undefined && this.unknown.size > 0
+      ? blocked(Array.from(this.unknown, (p) => p.id))
+      : undefined
+    // Timers beside it still go off: then somebody must know when.
+    if (unknown !== undefined && this.timers.next === Infinity) return unknown
     if (machine.outcome === undefined) {
-      if (this.unknown.size > 0) {
-        return blocked(Array.from(this.unknown, (p) => p.id))
-      }
       if (this.starting.length > 0) return { _tag: "Blocked", reason: tooLong }
       for (const { error } of this.parked.values()) {
         if (error === undefined || error._tag === "Fenced") continue
@@ -258,6 +267,7 @@ export class Ledger {
     }
     this.batch.push(stamped(entry, this.timestamp()))
     if (entry.type !== "suspend") return { _tag: "Ended", entry }
+    if (unknown !== undefined) return unknown
     const children = Array.from(this.parked.values(), ({ seen }) => seen).flat()
     return { _tag: "Suspended", entry, children }
   }

@@ -72,7 +72,7 @@ export const driver = (
     const statusOf = (runId: string, name: string, { entries }: Journal.Journal, now: number) => {
       if (entries.length === 0) return Effect.undefined
       const status = Status.of(runId, entries)
-      return status.status !== "pending"
+      return status.status !== "pending" && status.status !== "suspended"
         ? Effect.succeed(status)
         : Effect.map(
           Effect.mapError(
