@@ -4,7 +4,7 @@ export default defineConfig({
   // "reprise" means src, as in tsconfig.json; the others are Vite's own defaults.
   ssr: { resolve: { conditions: ["reprise-source", "module", "node", "development|production"] } },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     typecheck: { include: ["test/types/**/*.test-d.ts"], tsconfig: "tsconfig.json" },
     // Processes, not threads: tests may change directory and send signals.
     pool: "forks",

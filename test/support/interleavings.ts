@@ -311,15 +311,19 @@ class Stage {
               })
             ))
         })),
-      post: (run, eventId, line) =>
-        change(
+      post: (run, id, line) => {
+        const { eventId } = JSON.parse(line) as { readonly eventId: string }
+        return change(
           `posts ${eventId}`,
           // With watchers, a post may touch what anyone does. As a driver may, this one keeps each of two
           // posts with one id.
           this.story.watch === true ? "all" : "inbox",
-          Effect.tap(driver.post(run, `${eventId} ${++this.posts}`, line), () =>
-            Effect.sync(() => this.posted.push(eventId)))
-        ),
+          Effect.tap(
+            driver.post(run, `${id} ${++this.posts}`, line),
+            () => Effect.sync(() => this.posted.push(eventId))
+          )
+        )
+      },
       inbox: (run, after) => look("reads the inbox", "inbox", driver.inbox(run, after)),
       acquire: (run, now, until) =>
         change(
