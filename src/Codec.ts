@@ -125,6 +125,18 @@ const runSync = <A, E, R>(effect: Effect.Effect<A, E, R>, services: Services): E
 export const of = (schema: Schema.Top | undefined): Codec =>
   schema === undefined ? strict : fromSchema(schema)
 
+/** Why a value is refused, as the rest of a sentence about it. */
+export const why = (refused: Refused): string => {
+  switch (refused._tag) {
+    case "Schema":
+      return `does not fit its schema (${refused.message})`
+    case "Json":
+      return `holds ${refused.refused.saw} at ${refused.refused.path}, which JSON cannot keep`
+    case "Size":
+      return `takes ${refused.bytes} bytes as JSON, of which ${refused.limit} are allowed`
+  }
+}
+
 /** The typed error for a refused value. `what` is as in `step "classify"`. */
 export const rejection = (
   refused: Refused,

@@ -285,9 +285,7 @@ const encodeEvent = (
     if (codec === undefined) return reject(`workflow "${program.name}" does not declare it`)
     const encoded = codec.encode(value, services)
     if (!encoded.ok) {
-      return reject(
-        Codec.rejection(encoded.refused, { runId, what: `event "${eventName}"` }).message
-      )
+      return reject(`its payload ${Codec.why(encoded.refused)}`)
     }
     return Effect.succeed({ ...event, value: encoded.json })
   })

@@ -27,6 +27,9 @@ export class Incompatible
 {
   override get message(): string {
     const each = this.journals.map(({ name, why }) => `\n- ${name}: ${why}`)
+    if (this.journals.length === 0) {
+      return `There is no journal to replay workflow "${this.workflow}" with: check the folder they are read from.`
+    }
     return `The code of workflow "${this.workflow}" does not fit ${this.journals.length} of the journals:${
       each.join("")
     }`
@@ -78,6 +81,6 @@ export const replayAll = (
         : undefined
       if (why !== undefined) incompatible.push({ name, why })
     }
-    if (incompatible.length === 0) return all
+    if (incompatible.length === 0 && journals.length > 0) return all
     return yield* new Incompatible({ workflow: workflow.name, journals: incompatible })
   })

@@ -9,7 +9,7 @@ import { type Instruction, type Journal, Runs, Storage, Workflow } from "../inde
 import * as Status from "../Status.ts"
 import { guardedUnlessSaid, withClock } from "./Layers.ts"
 import { type PlayError, playFrom, type Scripted } from "./Play.ts"
-import { prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
+import { type NoJournal, prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
 
 /** What a step comes to: a value, or a function that gives, resolves to or fails with one. */
 export type Stub<A> =
@@ -102,7 +102,7 @@ export const fixture = <
   options: FixtureOptions<NoInfer<I>, NoInfer<Ev>, S> = {}
 ): Effect.Effect<
   Played<A, E>,
-  StubMissing | PlayError | Runs.ReadError | Runs.RunNotFound,
+  StubMissing | NoJournal | PlayError | Runs.ReadError | Runs.RunNotFound,
   C
 > =>
   Effect.gen(function*() {

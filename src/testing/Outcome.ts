@@ -52,7 +52,10 @@ export const ofAttempt = (
     : Effect.succeed(failed(exit.cause))
 
 const said = (error: { readonly _tag: string; readonly message: string }) =>
-  `${error._tag}: ${error.message}`
+  `${error._tag}: ${unstopped(error.message)}`
+
+/** A message without its full stop: it stands within another one. */
+export const unstopped = (message: string): string => message.replace(/\.$/, "")
 
 const failed = (cause: Cause.Cause<PlayError>): string => {
   const error = Cause.findError(cause)

@@ -142,8 +142,8 @@ const shown = (replayed: Replay.Replayed): string => {
         [...replayed.steps, ...replayed.waits.map(({ stepId }) => stepId)].join(", ")
       }`
     case "Diverged":
-      return replayed.mismatch.message
+      return Outcome.unstopped(replayed.mismatch.message)
     case "Broke":
-      return replayed.defect.message
+      return Outcome.unstopped(replayed.defect.message)
   }
 }

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { Journal } from "../index.ts"
 
 /** The text of a journal file, or its entries; a prefix of either will do. */
@@ -23,10 +24,23 @@ export interface Prepared {
 const isList = (recorded: object): recorded is ReadonlyArray<Journal.Entry> =>
   Array.isArray(recorded)
 
+/** What was given as a journal is none. */
+export class NoJournal extends Schema.TaggedError<NoJournal>("reprise/NoJournal")("NoJournal", {
+  /** From 1; 0 for the whole. */
+  line: Schema.Int,
+  saw: Schema.String
+}) {
+  override get message(): string {
+    const where = this.line === 0 ? "" : ` at line ${this.line}`
+    return `This is no journal${where}: ${this.saw}. Give the text of a journal's file (not its path), from its `
+      + `start entry on, or the entries that Runs.journal gives.`
+  }
+}
+
 /** Reads a text by the accept rule; a text whose lines have no checksums was written by hand. */
 const entriesOf = (
   recorded: RecordedJournal
-): Result.Result<ReadonlyArray<Journal.Entry>, Journal.JournalCorrupt> => {
+): Result.Result<ReadonlyArray<Journal.Entry>, Journal.JournalCorrupt | NoJournal> => {
   if (typeof recorded !== "string") {
     return Result.succeed(isList(recorded) ? recorded : recorded.entries)
   }
@@ -35,8 +49,24 @@ const entriesOf = (
     const text = recorded.endsWith("\n") ? recorded : `${recorded}\n`
     return Result.map(Journal.read("recorded", text), ({ entries }) => entries)
   }
-  const lines = recorded.split("\n").filter((line) => line.trim() !== "")
-  return Result.succeed(lines.map((line) => JSON.parse(line) as Journal.Entry))
+  const entries: Array<Journal.Entry> = []
+  for (const [n, line] of recorded.split("\n").entries()) {
+    if (line.trim() === "") continue
+    const entry = parse(line)
+    if (!Journal.isType(entry?.["type"])) {
+      return Result.fail(new NoJournal({ line: n + 1, saw: JSON.stringify(line.slice(0, 60)) }))
+    }
+    entries.push(entry as unknown as Journal.Entry)
+  }
+  return Result.succeed(entries)
+}
+
+const parse = (line: string): Record<string, unknown> | undefined => {
+  try {
+    return JSON.parse(line) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
 }
 
 const stamps = ["session", "offset", "timestamp", "incarnation", "writer", "prev", "sum"]
@@ -50,14 +80,13 @@ const bare = (entry: Journal.Entry): Journal.Entry =>
 /** Seals the entries anew, so that those that were changed or cut count as well. */
 export const prepare = (
   recorded: RecordedJournal
-): Effect.Effect<Prepared, Journal.JournalCorrupt> =>
+): Effect.Effect<Prepared, Journal.JournalCorrupt | NoJournal> =>
   Effect.gen(function*() {
     const entries = yield* Effect.fromResult(entriesOf(recorded))
     const [first] = entries
     if (first?.type !== "start") {
-      return yield* Effect.die(
-        new TypeError("A journal begins with its start entry; this does not.")
-      )
+      const saw = first === undefined ? "it has no entry" : `it begins with a ${first.type} entry`
+      return yield* new NoJournal({ line: 0, saw })
     }
     const { incarnation = "fixture" } = first as Partial<Journal.Recorded>
     const lines: Array<string> = []

@@ -30,7 +30,7 @@ interface Row {
   /** Runs that a cancel does not reach. */
   readonly leaves?: ReadonlyArray<string>
   /** A death in the middle of it leaves a question to a person. */
-  readonly asksAfterDeath?: true
+  readonly asksAfterDeath?: { readonly stepId: string; readonly verdict: Runs.Verdict }
 }
 
 const cleanUp = "clean up"
@@ -119,7 +119,7 @@ const rows: Readonly<Record<string, Row>> = {
       })
     }),
     comesTo: { status: "success", result: "posted" },
-    asksAfterDeath: true
+    asksAfterDeath: { stepId: "post", verdict: { value: "posted" } }
   },
   "step, with an undo": {
     workflow: Workflow.make("undoing", { error: Schema.String }, function*(ctx) {
@@ -701,16 +701,22 @@ const cancelWhenSuspended = (row: Row, nth: number) =>
     yield* seenCancelled(row)
   })
 
-/** Cancels in a new process what the old one left at its nth append; false when it was too late. */
-const cancelAfterDeath = (row: Row, nth: number, fate: "dies before" | "dies after") =>
+type Death = "dies before" | "dies after"
+
+/** Plays the run in a process that dies at its nth append; gives what it leaves behind. */
+const killed = (row: Row, nth: number, death: Death, onStep: (name: string) => void = () => {}) =>
   Effect.gen(function*() {
     const disk = Storage.memoryDriver()
     const dying = Testing.faultyDriver(
       disk,
-      (call) => call.verb === "append" && call.nth === nth ? fate : "done"
+      (call) => call.verb === "append" && call.nth === nth ? death : "done"
     )
-    const hook: Workflow.StepHook = (_, work) =>
-      Effect.suspend(() => dying.isAlive() ? work : Effect.interrupt)
+    const hook: Workflow.StepHook = ({ name }, work) =>
+      Effect.suspend(() => {
+        if (!dying.isAlive()) return Effect.interrupt
+        onStep(name)
+        return work
+      })
     const process = yield* Effect.forkChild(
       play(row).pipe(Effect.provideService(Workflow.StepHook, hook), storageOf(dying))
     )
@@ -718,6 +724,13 @@ const cancelAfterDeath = (row: Row, nth: number, fate: "dies before" | "dies aft
     yield* Fiber.interrupt(process)
     expect(dying.isAlive()).toBe(false)
     yield* dying.died
+    return disk
+  })
+
+/** Cancels in a new process what the old one left at its nth append; false when it was too late. */
+const cancelAfterDeath = (row: Row, nth: number, death: Death) =>
+  Effect.gen(function*() {
+    const disk = yield* killed(row, nth, death)
     return yield* Effect.gen(function*() {
       const isOpen = yield* Effect.orElseSucceed(isInBody(row), () => false)
       const exit = yield* Effect.exit(row.workflow.cancel(runId))
@@ -750,7 +763,39 @@ for (const [name, row] of Object.entries(rows)) {
         expect(yield* journals).toEqual(all)
       }).pipe(storageOf(Storage.memoryDriver()), inWorld))
 
-    if (row.asksAfterDeath !== true) {
+    const { asksAfterDeath } = row
+    if (asksAfterDeath !== undefined) {
+      it.effect("runs once at most wherever its process dies, and asks when nobody knows", () =>
+        Effect.gen(function*() {
+          const { appends } = yield* counts(row)
+          let asked = 0
+          for (let nth = 1; nth <= appends; nth++) {
+            for (const death of ["dies before", "dies after"] as const) {
+              let ran = 0
+              const count = (name: string) => {
+                if (name === asksAfterDeath.stepId) ran++
+              }
+              yield* Effect.gen(function*() {
+                const disk = yield* killed(row, nth, death, count)
+                const hook: Workflow.StepHook = ({ name }, work) =>
+                  Effect.suspend(() => (count(name), work))
+                yield* Effect.gen(function*() {
+                  let result = yield* play(row)
+                  if (result.status === "blocked") {
+                    asked++
+                    expect(result.reason).toBe(`OutcomeUnknown: "${asksAfterDeath.stepId}"`)
+                    yield* Runs.settle(runId, asksAfterDeath.stepId, asksAfterDeath.verdict)
+                    result = yield* play(row)
+                  }
+                  expect(result).toMatchObject(comesTo)
+                }).pipe(Effect.provideService(Workflow.StepHook, hook), storageOf(disk))
+              }).pipe(inWorld)
+              expect(ran).toBeLessThanOrEqual(1)
+            }
+          }
+          expect(asked).toBeGreaterThan(0)
+        }))
+    } else {
       it.effect("comes to the same wherever its process dies", () =>
         Effect.gen(function*() {
           const { events = [], input, workflow } = row
@@ -784,8 +829,8 @@ for (const [name, row] of Object.entries(rows)) {
         }
         let cancelled = 0
         for (let nth = 1; nth <= appends; nth++) {
-          for (const fate of ["dies before", "dies after"] as const) {
-            if (yield* cancelAfterDeath(row, nth, fate)) cancelled++
+          for (const death of ["dies before", "dies after"] as const) {
+            if (yield* cancelAfterDeath(row, nth, death)) cancelled++
           }
         }
         expect(cancelled).toBeGreaterThan(appends)

@@ -236,7 +236,7 @@ describe("fixture", () => {
         _tag: "JournalCorrupt"
       })
       const exit = yield* Effect.exit(Testing.fixture(order, { journal: entries.slice(1) }))
-      expect(String(Exit.isFailure(exit) && exit.cause)).toContain("begins with its start entry")
+      expect(String(Exit.isFailure(exit) && exit.cause)).toContain("it begins with a")
     }))
 
   it.effect("guards the body, unless it is told not to", () =>
