@@ -397,7 +397,12 @@ class Session extends Ledger {
   private cancelChildren(): Effect.Effect<void, SessionError> {
     return Effect.gen({ self: this }, function*() {
       for (const [child, atOnce] of this.cancels.splice(0)) {
-        const asked = yield* this.children.cancel(child, atOnce)
+        let asked = yield* this.children.cancel(child, atOnce)
+        // One that is being started may have no journal yet that could hear of it.
+        while (asked === "absent" && this.running.has(child)) {
+          yield* Effect.yieldNow
+          asked = yield* this.children.cancel(child, atOnce)
+        }
         if (atOnce) {
           this.dropStep(child)
           continue

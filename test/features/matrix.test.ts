@@ -284,7 +284,7 @@ const rows: Readonly<Record<string, Row>> = {
           },
           never: ctx.sleep("1 day")
         })
-        return `${winner} ${value}`
+        return `${winner} ${String(value)}`
       })
     }),
     comesTo: { status: "success", result: "fast 1" },
@@ -746,7 +746,7 @@ const cancelAfterDeath = (row: Row, nth: number, death: Death) =>
 
 for (const [name, row] of Object.entries(rows)) {
   const { comesTo, orders = [comesTo] } = row
-  describe(name, () => {
+  describe(`a run of ${name}`, () => {
     it.effect("comes to what it should, and its journal fits the code from every prefix on", () =>
       Effect.gen(function*() {
         const result = yield* play(row)
@@ -803,6 +803,12 @@ for (const [name, row] of Object.entries(rows)) {
           const { outcome, points } = yield* Testing.crashEverywhere(workflow, input, options)
           expect(outcome).toMatchObject(comesTo)
           expect(points).toBeGreaterThan(4)
+          for (const durability of ["async", "exit"] as const) {
+            const relaxed = { ...options, durability }
+            const report = yield* Testing.crashEverywhere(workflow, input, relaxed)
+            expect(report.outcome).toMatchObject(comesTo)
+            expect(report.points).toBeGreaterThan(1)
+          }
         }))
     }
 
@@ -837,3 +843,28 @@ for (const [name, row] of Object.entries(rows)) {
       }))
   })
 }
+
+describe("a cancel", () => {
+  it.effect("reaches a child however soon it comes after the child's start", () =>
+    Effect.gen(function*() {
+      for (const onCancel of ["cancel", "await"] as const) {
+        const parent = Workflow.make("hasty", { events: { go: Schema.Void } }, function*(ctx) {
+          yield* ctx.all([ctx.suspend("go"), ctx.child(square, 2, { runId: "child", onCancel })])
+        })
+        for (let turns = 0; turns < 20; turns++) {
+          yield* Effect.gen(function*() {
+            const run = yield* Effect.forkChild(parent.start(undefined, { runId }))
+            const storage = yield* Storage.Storage
+            while ((yield* storage.version(runId)) === "") yield* Effect.yieldNow
+            for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+            yield* Runs.cancel(runId)
+            yield* Fiber.join(run)
+            // It may have only waited by then, and nobody drives it.
+            yield* parent.resume(runId)
+            const ended = Effect.map(Runs.list(), ({ runs }) => runs.map(({ status }) => status))
+            for (const status of yield* ended) expect(status).toBe("cancelled")
+          }).pipe(storageOf(Storage.memoryDriver()), inWorld)
+        }
+      }
+    }))
+})

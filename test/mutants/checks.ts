@@ -23,6 +23,8 @@ export interface Library
   extends Pick<typeof Reprise, "Journal" | "LocalStorage" | "Runs" | "Storage" | "Workflow">
 {
   readonly Observer: typeof import("../../src/Observer.ts")
+  readonly Testing: typeof import("reprise/testing")
+  readonly slice: typeof import("../../src/internal/slice.ts")["slice"]
 }
 
 export type Check = (reprise: Library) => Effect.Effect<void, unknown>

@@ -8,21 +8,16 @@ import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { temporary } from "../storage/support/local.ts"
-import * as exported from "./checks.ts"
+import { type Bug, bugs } from "./bugs.ts"
+import * as acknowledged from "./checks.ts"
+import * as instructions from "./instructions.ts"
 
-const checks = { ...exported }
-type Library = exported.Library
-
-interface Mutant {
-  readonly bug: string
-  readonly file: string
-  /** Stands in the file once or more; every place is changed. */
-  readonly from: string
-  readonly to: string
-  readonly check: keyof typeof checks
-}
+const checks = { ...acknowledged, ...instructions }
+type Library = acknowledged.Library
+type Mutant = Bug<keyof typeof checks>
 
 const mutants: ReadonlyArray<Mutant> = [
+  ...bugs,
   // what is on the disk
   {
     bug: "skip fsync of the journal",
@@ -248,7 +243,12 @@ const library = (source: string, isPure = false): Effect.Effect<Library> =>
     const load = (file: string) => import(pathToFileURL(join(source, file)).href)
     return isPure
       ? { Journal: await load("Journal.ts") }
-      : { ...await load("index.ts"), Observer: await load("Observer.ts") }
+      : {
+        ...await load("index.ts"),
+        Observer: await load("Observer.ts"),
+        Testing: await load("testing.ts"),
+        slice: (await load("internal/slice.ts")).slice
+      }
   })
 
 const source = resolve("src")
