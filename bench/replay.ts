@@ -25,7 +25,7 @@ const verdict = (i: number) => ({ category: i % 2 === 0 ? "bug" : "question", se
 const letter = (i: number) => ({ ...verdict(i), text: `Dear customer ${i}, `.repeat(50) })
 
 /** What a step leaves in the journal differs; all bodies end waiting for the same event. */
-const bodies = {
+const bodies: Readonly<Record<string, () => Workflow.Body<void>>> = {
   "small values": function*() {
     for (let i = 0; i < steps; i++) yield* Instruction.step("classify", () => verdict(i))
     yield* Instruction.suspend("go")
