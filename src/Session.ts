@@ -186,8 +186,9 @@ class Session extends Ledger {
         if (idle && (yield* this.look())) continue
         if (idle && this.parked.size > 0 && (yield* this.lookAtChildren())) continue
         const conclusion = idle || this.isFull() ? this.conclude() : undefined
+        // What others hear of must be durable first.
         const isUrgent = conclusion !== undefined || this.recordIntents()
-          || this.recorded.length > 0
+          || this.recorded.length > 0 || this.cancels.length > 0
         const entries = this.takeBatch()
         if (entries.length > 0 || isUrgent) {
           const appended = this.appender.append(entries, isUrgent || !this.opened)

@@ -36,6 +36,7 @@ export class Ledger {
   protected news: ReadonlyArray<Posted>
   /** Steps and children to be started once the batch is acknowledged. */
   protected starting: Array<Pending> = []
+  protected readonly running: Running<Outcome>
   protected readonly timers: Timers
   /** Children that are open while nothing can be done for them here. */
   protected readonly parked = new Map<Pending, Parked>()
@@ -55,8 +56,6 @@ export class Ledger {
   /** Everything that was fed, under the guard: to find the line of an instruction that was not yielded. */
   private readonly fed: Array<Stamped> = []
   private readonly isGuarded: boolean
-
-  protected readonly running: Running<Outcome>
 
   constructor(options: Options, clock: Clock.Clock, onArrival: () => void) {
     this.running = new Running(onArrival)
