@@ -1,20 +1,11 @@
 /**
  * `Runs.due`: each reason for which somebody should drive a run, and each state in which nobody should.
  */
-import { Cause, Context, Effect, Exit, Fiber, Schedule, Schema } from "effect"
+import { Context, Effect, Fiber, Schedule, Schema } from "effect"
 import { Runs, Storage, Workflow } from "reprise"
 import { describe, expect, it } from "vitest"
 import { Simulation } from "../support/simulation.ts"
-
-const checked = Context.make(Workflow.Guard, { slices: false, shadow: true })
-
-/** Runs a program with a storage and a time of its own, every append replayed and compared. */
-const run = <A>(program: Effect.Effect<A, unknown, Storage.Storage>): A => {
-  const storage = Storage.make(Storage.memoryDriver())
-  const exit = new Simulation().run(program, Context.add(checked, Storage.Storage, storage))
-  if (Exit.isSuccess(exit)) return exit.value
-  throw Cause.squash(exit.cause)
-}
+import { run } from "../support/together.ts"
 
 const asked = Workflow.make(
   "asked",
