@@ -14,9 +14,9 @@ import * as Chance from "./internal/chance.ts"
 import type { JournalCorrupt } from "./Journal.ts"
 import type { Pending } from "./Machine.ts"
 import type { Begin } from "./Opening.ts"
+import { cancel } from "./Posts.ts"
 import type * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
-import * as Runs from "./Runs.ts"
 import * as Status from "./Status.ts"
 import { Storage } from "./Storage.ts"
 
@@ -195,7 +195,7 @@ export class Children<E> {
     const absent = () => Effect.succeed("absent" as const)
     const { incarnation, runId, storage } = this.o
     const eventId = `cancel:${runId}:${incarnation}:${pending.id}${again ? ":again" : ""}`
-    return Runs.cancel(this.idOf(pending), { reason: `run "${runId}" was cancelled`, eventId })
+    return cancel(this.idOf(pending), { reason: `run "${runId}" was cancelled`, eventId })
       .pipe(
         Effect.andThen(open),
         Effect.catchTags({

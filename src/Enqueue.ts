@@ -8,10 +8,10 @@ import type { StorageError } from "./Driver.ts"
 import type { Entry } from "./Entry.ts"
 import * as Journal from "./Journal.ts"
 import { type Begin, compare, firstStart, type VersionMismatch } from "./Opening.ts"
+import { passOn } from "./Posts.ts"
 import type { RunExists } from "./Refusals.ts"
 import type * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import * as Runs from "./Runs.ts"
 import { Storage } from "./Storage.ts"
 
 export type EnqueueError =
@@ -91,5 +91,5 @@ export const handOver = (newest: Replay.Program, { next, runId }: Continued) =>
       }
       yield* enqueue(newest, next, begin, kept)
     }
-    yield* Runs.passOn(runId, ids)
+    yield* passOn(runId, ids)
   })

@@ -9,9 +9,9 @@ import type { Start } from "./Entry.ts"
 import { equals } from "./internal/json.ts"
 import * as Journal from "./Journal.ts"
 import { Undecodable } from "./Machine.ts"
+import { RunExists } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { RunExists } from "./Runs.ts"
 import type { Loaded } from "./Storage.ts"
 
 /** The journal was made by another version of the workflow, or of reprise, than this code is. */

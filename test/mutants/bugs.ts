@@ -66,14 +66,14 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   },
   {
     bug: "take a token of a run that was removed",
-    file: "Runs.ts",
+    file: "Posts.ts",
     from: "if (journal.head.incarnation !== incarnation) return",
     to: "if (incarnation === \"\") return",
     check: "tokens"
   },
   {
     bug: "take a token as often as its link is followed",
-    file: "Runs.ts",
+    file: "Posts.ts",
     from: "eventId: `token:${token}`",
     to: "eventId: undefined",
     check: "tokens"

@@ -1,0 +1,200 @@
+/**
+ * What anyone may post to a run, for its owner to take: events, cancels, and what a person decided.
+ *
+ * A post is durable when it returns. One for a run that went on with `continueAs` reaches the newest.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Chain from "./Chain.ts"
+import type { Posted, Settlement } from "./Driver.ts"
+import { found, latestStatus, type ReadError } from "./Find.ts"
+import { takenIds } from "./Journal.ts"
+import { RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
+import * as RunId from "./RunId.ts"
+import * as Status from "./Status.ts"
+import { Storage } from "./Storage.ts"
+import * as Token from "./Token.ts"
+import { TokenRejected } from "./Token.ts"
+
+/** An event as a caller sends it. `eventId` makes sending it again harmless; `key` picks the wait. */
+export interface Sent {
+  readonly eventName: string
+  readonly value?: Schema.Json | undefined
+  readonly key?: string | undefined
+  readonly eventId?: string | undefined
+}
+
+/** Whose runs may be posted to: those of any workflow, or of this one. */
+export interface PostOptions {
+  readonly workflow?: string | undefined
+}
+
+const post = (
+  runId: string,
+  { workflow }: PostOptions,
+  posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted
+) =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const millis = yield* Clock.currentTimeMillis
+    const timestamp = new Date(millis).toISOString()
+    let loaded = yield* found(runId)
+    for (;;) {
+      loaded = yield* Chain.latest(storage, loaded)
+      const { journal } = loaded
+      const now = Status.of(journal.runId, journal.entries)
+      if (workflow !== undefined && workflow !== now.workflow) {
+        return yield* new RunExists({
+          runId,
+          differs: "workflow",
+          seen: workflow,
+          recorded: now.workflow
+        })
+      }
+      const item = posted({ incarnation: journal.head.incarnation, timestamp })
+      // A repeat of what was journaled already is no news, whatever became of the run.
+      if (takenIds(journal.entries).has(item.eventId)) return
+      if (Status.isEnded(now) && now.status !== "continued") {
+        return yield* new RunClosed({ runId, status: now.status })
+      }
+      yield* storage.post(journal.runId, item)
+      // A run that went on meanwhile may have done so without this post: then it is posted there, too.
+      const after = yield* storage.read(journal.runId)
+      const next = Chain.successor(after)
+      if (next === undefined || (yield* storage.version(next)) === "") return
+      loaded = after
+    }
+  })
+
+export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
+
+/** Hands what is in the inbox of a run that went on, and not in its journal, to the run it went on as. */
+export const passOn = (runId: string, taken: ReadonlySet<string>) =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const loaded = yield* storage.read(runId)
+    const { items } = yield* storage.inbox(runId, loaded.journal.head.incarnation, "")
+    const left = items.filter(({ eventId }) => !taken.has(eventId))
+    if (left.length === 0) return
+    const { journal } = yield* Chain.latest(storage, loaded)
+    const { incarnation } = journal.head
+    const known = takenIds(journal.entries)
+    for (const item of left) {
+      if (!known.has(item.eventId)) yield* storage.post(journal.runId, { ...item, incarnation })
+    }
+  })
+
+/**
+ * Posts an event whose payload is encoded already, without driving the run. Durable when it returns,
+ * and delivered once per `eventId`. `Workflow.send` checks name and payload first.
+ */
+export const send = (
+  runId: string,
+  event: Sent,
+  options: PostOptions = {}
+): Effect.Effect<void, PostError, Storage> =>
+  post(runId, options, (at) => ({
+    type: "event",
+    eventId: event.eventId ?? RunId.createRunId(),
+    eventName: event.eventName,
+    ...(event.key === undefined ? undefined : { key: event.key }),
+    ...(event.value === undefined ? undefined : { value: event.value }),
+    ...at
+  }))
+
+/** Asks for the run to be cancelled, without driving its clean-up. A second request ends it at once. */
+export const cancel = (
+  runId: string,
+  options?: PostOptions & {
+    readonly reason?: string | undefined
+    readonly eventId?: string | undefined
+  }
+): Effect.Effect<void, PostError, Storage> =>
+  post(runId, options ?? {}, (at) => ({
+    type: "cancel",
+    eventId: options?.eventId ?? RunId.createRunId(),
+    ...(options?.reason === undefined ? undefined : { reason: options.reason }),
+    ...at
+  }))
+
+/** The step is not one whose outcome is unknown. Nothing was posted. */
+export class SettleRejected
+  extends Schema.TaggedError<SettleRejected>("reprise/SettleRejected")("SettleRejected", {
+    runId: Schema.String,
+    stepId: Schema.String,
+    /** The steps that can be settled. */
+    allowed: Schema.Array(Schema.String)
+  })
+{
+  override get message(): string {
+    const allowed = this.allowed.length === 0
+      ? "It has none that could be: only an at-most-once step with an intent and no outcome can."
+      : `It has: ${this.allowed.map((id) => `"${id}"`).join(", ")}.`
+    return `Step "${this.stepId}" of run "${this.runId}" has no unknown outcome to settle. ${allowed}`
+  }
+}
+
+/** What a person found out about a step: its value (encoded), that it failed, or that it may run again. */
+export type Verdict =
+  | { readonly value: Schema.Json | undefined }
+  | { readonly failure: string }
+  | { readonly retry: true }
+
+/**
+ * Decides what nobody can know: what became of an at-most-once step whose process died with it. The run
+ * is not driven. Without a step, a run that is blocked as a `CrashLoop` may go on.
+ */
+export const settle: {
+  (
+    runId: string,
+    stepId: string,
+    verdict: Verdict
+  ): Effect.Effect<void, PostError | SettleRejected, Storage>
+  (runId: string): Effect.Effect<void, PostError | SettleRejected, Storage>
+} = (
+  runId: string,
+  stepId?: string,
+  verdict?: Verdict
+): Effect.Effect<void, PostError | SettleRejected, Storage> =>
+  Effect.gen(function*() {
+    if (stepId !== undefined) {
+      const { intents } = yield* latestStatus(runId)
+      if (!intents.includes(stepId)) {
+        return yield* new SettleRejected({ runId, stepId, allowed: intents })
+      }
+    }
+    yield* post(runId, {}, (at) => ({
+      type: "settle",
+      eventId: RunId.createRunId(),
+      ...(stepId === undefined ? undefined : { stepId }),
+      as: settlement(verdict ?? { retry: true }),
+      ...at
+    }))
+  })
+
+const settlement = (verdict: Verdict): Settlement => {
+  if ("failure" in verdict) return { is: "failure", tag: "Settled", message: verdict.failure }
+  if ("retry" in verdict) return { is: "retry" }
+  const { value } = verdict
+  return { is: "value", ...(value === undefined ? undefined : { value }) }
+}
+
+/**
+ * Sends the event that a token of `ctx.token` stands for, without driving the run. Once: a link that is
+ * followed again changes nothing. `value` is the payload as JSON.
+ */
+export const deliver = (
+  token: string,
+  value?: Schema.Json
+): Effect.Effect<void, PostError | TokenRejected, Storage> =>
+  Effect.gen(function*() {
+    const addressed = Token.parse(token)
+    if (addressed === undefined) {
+      return yield* new TokenRejected({ saw: JSON.stringify(String(token).slice(0, 40)) })
+    }
+    const { event, incarnation, key, runId } = addressed
+    const { journal } = yield* found(runId)
+    if (journal.head.incarnation !== incarnation) return yield* new RunNotFound({ runId })
+    yield* send(runId, { eventName: event, key, value, eventId: `token:${token}` })
+  })

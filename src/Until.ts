@@ -1,0 +1,58 @@
+/**
+ * Waiting until something is so of a run, whoever makes it so.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Signal from "./internal/signal.ts"
+import { Storage } from "./Storage.ts"
+
+/** How often a storage that cannot tell of all changes is looked at. */
+const pollMillis = 250
+
+/** Other processes do not live by a clock that a test has swapped. */
+const realClock = Clock.Clock.defaultValue()
+
+export interface Until {
+  /** UTC milliseconds at which to check in any case. */
+  readonly wakeAt?: number | undefined
+  /** Whether what is checked may change without a change of the runs: a lease runs out. */
+  readonly polls?: boolean | undefined
+}
+
+/**
+ * Succeeds when `check` does: checks now, after every change of the runs, at `wakeAt`, and four times a
+ * second where there are changes that nobody tells of.
+ */
+export const until = <E>(
+  runIds: ReadonlyArray<string>,
+  check: Effect.Effect<boolean, E, Storage>,
+  { polls = false, wakeAt = Infinity }: Until = {}
+): Effect.Effect<void, E, Storage> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const clock = yield* Effect.clockWith(Effect.succeed)
+    const signal = Signal.make()
+    const unwatch = runIds.map((runId) => storage.watch(runId, signal.raise))
+    const polled = Effect.asVoid(Effect.timeoutOption(signal.raised, pollMillis))
+    const changed = polls
+      ? polled
+      : storage.seesAll
+      ? signal.raised
+      : Effect.provideService(polled, Clock.Clock, realClock)
+    const checking = Effect.gen(function*() {
+      for (;;) {
+        signal.lower()
+        const rest = wakeAt - clock.currentTimeMillisUnsafe()
+        if (yield* check) return
+        yield* rest === Infinity || rest <= 0 ? changed : Effect.timeoutOption(changed, rest)
+      }
+    })
+    const wakeUp = { at: wakeAt }
+    const { wakeUps } = storage.live.activity
+    if (wakeAt < Infinity) wakeUps.add(wakeUp)
+    const stop = Effect.sync(() => {
+      wakeUps.delete(wakeUp)
+      for (const stop of unwatch) stop()
+    })
+    yield* Effect.ensuring(checking, stop)
+  })
