@@ -204,7 +204,7 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   {
     bug: "leave posts in the inbox of the run that has ended",
     file: "Enqueue.ts",
-    from: "yield* Runs.passOn(runId, ids)",
+    from: "yield* passOn(runId, ids)",
     to: "",
     check: "passedOn"
   },
