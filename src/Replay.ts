@@ -31,10 +31,18 @@ export class ReplayMismatch
     /** What the code does. */
     actual: Schema.String,
     /** Where the code does it, as `file:line:column`, when that could be told. */
-    source: Schema.optionalKey(Schema.String)
+    source: Schema.optionalKey(Schema.String),
+    /** Found by the shadow replay: the same code, and the same journal. */
+    shadow: Schema.optionalKey(Schema.Literal(true))
   })
 {
   override get message(): string {
+    if (this.shadow === true) {
+      return `Workflow "${this.workflow}" does not do the same each time: after ${this.offset} entries of run `
+        + `"${this.runId}" the body had ${this.expected}, and a replay of the same journal has ${this.actual}. `
+        + `Something between two yields has more than one answer: a clock, chance, or a variable outside of the `
+        + `body. Put it into a step, or use ctx.now, ctx.random or ctx.uuid. What was journaled is kept.`
+    }
     return `The code of workflow "${this.workflow}" no longer fits run "${this.runId}". `
       + `Its journal has ${this.expected} at offset ${this.offset}; the code has ${this.actual}`
       + `${this.source === undefined ? "" : ` (${this.source})`}. Nothing was run or written. `
@@ -55,7 +63,7 @@ export class BodyDefect extends Schema.TaggedError<BodyDefect>("reprise/BodyDefe
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `${this.saw}${
+    return `${this.saw.replace(/\.$/, "")}${
       this.source === undefined ? "" : ` (${this.source})`
     }. Run "${this.runId}" of workflow `
       + `"${this.workflow}" stays open: mend the code, then resume it. To end a run with an error, declare it: `

@@ -41,7 +41,21 @@ export const compare = (
     if (again === undefined) return
     const offset = Replay.feed(again, entries)
     if (again.diverged !== undefined) {
-      return yield* Replay.mismatch(program, runId, again.diverged, offset ?? 0, () => undefined)
+      const { actual, expected } = Replay.mismatch(
+        program,
+        runId,
+        again.diverged,
+        offset ?? 0,
+        () => undefined
+      )
+      return yield* new Replay.ReplayMismatch({
+        runId,
+        workflow: program.name,
+        offset: offset ?? 0,
+        expected,
+        actual,
+        shadow: true
+      })
     }
     const now = frontier(machine), then = frontier(again)
     if (now === then) return
@@ -49,9 +63,8 @@ export const compare = (
       runId,
       workflow: program.name,
       offset: head.offset,
-      expected: `what the code did (${now})`,
-      actual:
-        `another answer in a replay of the same journal (${then}): something in the body is not the same `
-        + `each time`
+      expected: now,
+      actual: then,
+      shadow: true
     })
   })

@@ -17,9 +17,13 @@ const lastInstant = 8.64e15
 
 /** Milliseconds of a duration that a timer can wait for. */
 export const millisOf = (what: string, duration: Duration.Input): number => {
-  const millis = Duration.toMillis(Duration.fromInputUnsafe(duration))
-  if (millis <= lastInstant) return Math.max(0, millis)
-  throw new TypeError(`${what} needs a finite duration, but was given ${millis} ms.`)
+  const known = Duration.fromInput(duration)
+  const millis = Option.isSome(known) ? Duration.toMillis(known.value) : undefined
+  if (millis !== undefined && millis <= lastInstant) return Math.max(0, millis)
+  const given = millis === undefined ? JSON.stringify(duration) : `${millis} ms`
+  throw new TypeError(
+    `${what} needs a finite duration, as "5 minutes" or a number of milliseconds, but was given ${given}.`
+  )
 }
 
 export interface SleepOptions {
