@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Pending } from "./Machine.ts"
-import { stepOf } from "./Record.ts"
 
 /** An outcome that waits to be taken. */
 export interface Arrived<A> {
@@ -104,10 +103,4 @@ export class Running<A> {
       ? Effect.void
       : Effect.asVoid(Effect.timeoutOption(Fiber.interruptAll(fibers), cleanUpMillis))
   }
-}
-
-/** Whether the step's further attempts ask for an intent each, so that it cannot run in the session's own fiber. */
-export const isRepeatedOnce = (pending: Pending): boolean => {
-  const { delivery, retry } = stepOf(pending).options
-  return delivery === "at-most-once" && retry !== undefined
 }

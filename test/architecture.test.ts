@@ -31,6 +31,7 @@ const fileRanks: Record<string, number> = {
   "Failure.ts": 4,
   "Storage.ts": 4,
   "Chain.ts": 4.5,
+  "Program.ts": 4.5,
   "Replay.ts": 5,
   // what is done with them
   "StepHook.ts": 4,

@@ -5,8 +5,8 @@
 import { Context, Effect, Fiber, Option, Schedule, Schema } from "effect"
 import { Instruction, Runs, Storage, Workflow } from "reprise"
 import { describe, expect, it } from "vitest"
-import type { Recorded } from "../../src/Entry.ts"
 import { Died, isDeath, type Plan, worldOf } from "../support/faults.ts"
+import { lab } from "../support/lab.ts"
 import { epoch, Simulation } from "../support/simulation.ts"
 import { attempt, runId, type Scenario } from "../support/trial.ts"
 
@@ -14,40 +14,6 @@ const second = 1_000
 const minute = 60 * second
 const hour = 60 * minute
 const day = 24 * hour
-
-type Replays = { readonly replay: (journal: any) => { readonly _tag: string } }
-
-/** One storage, and processes on it, each of which has its own clock. */
-const lab = () => {
-  const driver = Storage.memoryDriver()
-  const at = <A, E>(millis: number, program: Effect.Effect<A, E, Storage.Storage>): A => {
-    const simulation = new Simulation()
-    simulation.pass(millis - epoch)
-    return simulation.get(program, Context.make(Storage.Storage, Storage.make(driver)))
-  }
-  const journal = () => at(epoch, Runs.journal(runId))
-  return {
-    /** What a process comes to whose clock shows `millis` when it starts. */
-    at,
-    driver,
-    journal,
-    types: () => journal().entries.map(({ type }) => type),
-    entry: <T extends Recorded["type"]>(type: T) =>
-      journal().entries.filter((entry): entry is Extract<Recorded, { readonly type: T }> =>
-        entry.type === type
-      ),
-    due: (millis: number) => at(epoch, Runs.due(millis)),
-    /** What the code makes of the journal, after every prefix of it was seen to fit. */
-    replayed: (workflow: Replays) => {
-      const whole = journal()
-      for (let n = 1; n < whole.entries.length; n++) {
-        const prefix = { ...whole, entries: whole.entries.slice(0, n) }
-        expect(workflow.replay(prefix)._tag).not.toMatch(/Diverged|Broke/)
-      }
-      return workflow.replay(whole)
-    }
-  }
-}
 
 /** Drives a run on whenever it wakes, each time in a new process; gives what it came to and when it was driven. */
 const drivenOn = <A>(

@@ -4,59 +4,19 @@
  *
  * Every process here has a clock of its own that moves only when nothing else can happen.
  */
-import { Clock, Context, Deferred, Duration, Effect, Fiber, Option, Schema } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Option, Schema } from "effect"
 import { Instruction, Runs, Storage, Workflow } from "reprise"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import type { Recorded } from "../../src/Entry.ts"
 import type { Plan } from "../support/faults.ts"
 import { Hand } from "../support/hand.ts"
-import { epoch, Simulation } from "../support/simulation.ts"
+import { lab } from "../support/lab.ts"
+import { epoch } from "../support/simulation.ts"
 import { attempt, runId, type Scenario, type Script } from "../support/trial.ts"
 
 const second = 1_000
 const minute = 60 * second
 const hour = 60 * minute
 const day = 24 * hour
-
-type Replays = { readonly replay: (journal: any) => { readonly _tag: string } }
-
-/** One storage, and processes on it, each of which has its own clock. */
-const lab = () => {
-  const driver = Storage.memoryDriver()
-  const at = <A, E>(millis: number, program: Effect.Effect<A, E, Storage.Storage>): A => {
-    const simulation = new Simulation()
-    simulation.pass(millis - epoch)
-    return simulation.get(program, Context.make(Storage.Storage, Storage.make(driver)))
-  }
-  const journal = (id = runId) => at(epoch, Runs.journal(id))
-  return {
-    /** What a process comes to whose clock shows `millis` when it starts. */
-    at,
-    journal,
-    /** The same, and what its clock shows in the end. */
-    timed: <A, E>(millis: number, program: Effect.Effect<A, E, Storage.Storage>) =>
-      at(
-        millis,
-        Effect.flatMap(program, (value) =>
-          Effect.map(Clock.currentTimeMillis, (now) => ({ value, now })))
-      ),
-    types: () => journal().entries.map(({ type }) => type),
-    entry: <T extends Recorded["type"]>(type: T) =>
-      journal().entries.filter((entry): entry is Extract<Recorded, { readonly type: T }> =>
-        entry.type === type
-      ),
-    due: (millis: number) => at(epoch, Runs.due(millis)),
-    /** What the code makes of the journal, after every prefix of it was seen to fit. */
-    replayed: (workflow: Replays) => {
-      const whole = journal()
-      for (let n = 1; n < whole.entries.length; n++) {
-        const prefix = { ...whole, entries: whole.entries.slice(0, n) }
-        expect(workflow.replay(prefix)._tag).not.toMatch(/Diverged|Broke/)
-      }
-      return workflow.replay(whole)
-    }
-  }
-}
 
 const go = { eventName: "go", value: "here" } as const
 const events = { go: Schema.String, stop: Schema.String }

@@ -240,7 +240,7 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   },
   {
     bug: "go on with the newest body, whatever the journal names",
-    file: "Replay.ts",
+    file: "Program.ts",
     from: "all.find((program) => program.version === version)",
     to: "all.find(() => true)",
     check: "oldBody"
