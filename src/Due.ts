@@ -26,8 +26,10 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     const status = Status.of(runId, entries)
     const { continuedAs } = status
     if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
-    if (Status.isEnded(status) || status.status === "stopped") return false
+    if (Status.isEnded(status)) return false
     if ((yield* driver.holder(runId, now)) !== undefined) return false
+    // One that a hook stopped goes on when it is told to, or is to be cancelled.
+    if (status.status === "stopped") return yield* hasPosts(driver, runId, journal, true)
     const { stop } = yield* JournalLimits
     const alone = Status.withOwner(status, false, stop)
     const isLoop = status.fruitless >= Status.crashLimit
@@ -54,13 +56,13 @@ const hasPosts = (
   driver: Looked,
   runId: string,
   { entries, head }: Journal.Journal,
-  isLoop: boolean
+  notOfEvents: boolean
 ) =>
   Effect.map(driver.inbox(runId, ""), ({ before, text }) => {
     const read = Inbox.read(runId, text, before)
     if (Result.isFailure(read)) return false
     const known = Journal.takenIds(entries)
     return read.success.some(({ eventId, incarnation, type }) =>
-      incarnation === head.incarnation && !known.has(eventId) && (!isLoop || type !== "event")
+      incarnation === head.incarnation && !known.has(eventId) && (!notOfEvents || type !== "event")
     )
   })

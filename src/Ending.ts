@@ -25,6 +25,8 @@ export type Driven =
     readonly children?: ReadonlyArray<Seen>
   }
   | { readonly status: "blocked"; readonly reason: string }
+  /** A hook stopped it behind the step; a look that has no code has no context. */
+  | { readonly status: "stopped"; readonly stepId: string; readonly context?: unknown }
   /** Another live process drives the run. */
   | { readonly status: "running" }
 
@@ -38,7 +40,7 @@ export interface Seen {
 }
 
 /** What a look at a run shows, decoded. */
-export type Looked = Driven | { readonly status: "pending" } | { readonly status: "stopped" }
+export type Looked = Driven | { readonly status: "pending" }
 
 /** Decodes what a look at a run found. */
 export const look = (
@@ -75,6 +77,8 @@ export const look = (
           return Effect.succeed({ status: "suspended", entry: suspension(status.waits) })
         case "blocked":
           return Effect.succeed({ status: "blocked", reason: reason ?? "" })
+        case "stopped":
+          return Effect.succeed({ status: "stopped", stepId: status.stoppedAt ?? "" })
         default:
           return Effect.succeed({ status: status.status })
       }

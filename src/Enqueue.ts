@@ -37,11 +37,13 @@ export const enqueue = (
       if (loaded.journal.entries.length > 0) return yield* compare(program, loaded, begin, services)
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
-      const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
+      const now = new Date(yield* Clock.currentTimeMillis).toISOString()
+      const timestamp = begin.prefix?.timestamp ?? now
       const entries = [{ ...entry, enqueued: true } as const, ...handed]
-      if (
-        yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, timestamp)))
-      ) return
+        .map((entry) => Journal.stamped(entry, timestamp))
+      const copied = begin.prefix?.entries ?? []
+      for (const { entry, timestamp } of copied) entries.push(Journal.stamped(entry, timestamp))
+      if (yield* writer.append(stamp, entries)) return
     }
   }))
 

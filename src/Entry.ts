@@ -30,8 +30,16 @@ export const Start = Schema.Struct({
   durability: optional(Schema.Literals(["async", "exit"])),
   /** Recorded by `enqueue`: nobody has driven the run in this session. */
   enqueued: optional(Schema.Literal(true)),
-  /** Where a fork was cut. */
-  source: optional(Schema.Struct({ runId: Schema.String, offset: Schema.Int })),
+  /**
+   * Where a fork was cut, or a checkpoint taken: `offset` is of the first entry of that run that is not here,
+   * `copied` how many entries behind this one are copies, `at` when they were copied, as ISO 8601.
+   */
+  source: optional(Schema.Struct({
+    runId: Schema.String,
+    offset: Schema.Int,
+    copied: Schema.Int,
+    at: Schema.String
+  })),
   /** The step of another run that started this one as its child. */
   parent: optional(Schema.Struct({ runId: Schema.String, stepId: Schema.String })),
   /** The run whose `continueAs` this one goes on from. */
@@ -210,6 +218,7 @@ export type Child = typeof Child.Type
 export type Patch = typeof Patch.Type
 export type Undo = typeof Undo.Type
 export type Cancel = typeof Cancel.Type
+export type Stop = typeof Stop.Type
 export type Continue = typeof Continue.Type
 export type Complete = typeof Complete.Type
 export type Failed = typeof Failed.Type

@@ -13,6 +13,7 @@ import * as Tracer from "effect/Tracer"
 import type { Posted, StorageError } from "./Driver.ts"
 import { type Driven, hasMoved } from "./Ending.ts"
 import { enqueue, handOver } from "./Enqueue.ts"
+import type { Hook } from "./Hooks.ts"
 import * as Journal from "./Journal.ts"
 import { type Begin, compare } from "./Opening.ts"
 import { RunNotFound } from "./Refusals.ts"
@@ -34,27 +35,39 @@ export type Drove = Driven & {
   readonly warm?: Turn.Warm | undefined
 }
 
+/** What a call says of driving besides the run. */
+export interface DriveOptions {
+  /** Hears of every step, behind the workflow's own hook. */
+  readonly hook?: Hook | undefined
+  /** Whether a run that a hook stopped goes on. Default: it is left as it is, unless it is to be cancelled. */
+  readonly goesOn?: boolean | undefined
+  /** Where this process left the run. */
+  readonly warm?: Turn.Warm | undefined
+}
+
 /** Drives the run until it ends or only waits. `begin` starts it when it does not exist. */
 export const drive = (
   program: Replay.Program,
   runId: string,
   begin: Begin | undefined,
-  warm?: Turn.Warm
+  options: DriveOptions = {}
 ): Effect.Effect<Drove, DriveError, Storage> =>
   Effect.gen(function*(): Effect.gen.Return<Drove, DriveError, Storage> {
     yield* RunId.check(runId)
     const storage = yield* Storage
-    if (begin === undefined && warm === undefined && (yield* storage.version(runId)) === "") {
+    if (
+      begin === undefined && options.warm === undefined && (yield* storage.version(runId)) === ""
+    ) {
       return yield* new RunNotFound({ runId })
     }
-    let at = runId, from = begin, state = warm
+    let at = runId, from = begin, now = options
     for (;;) {
-      const { driven, warm: left } = yield* driveOne(program, at, from, state)
+      const { driven, warm: left } = yield* driveOne(program, at, from, now)
       if (driven.status !== "continued") return { ...driven, runId: at, warm: left }
       yield* handOver(program, driven)
       at = driven.next
       from = undefined
-      state = undefined
+      now = { hook: options.hook }
     }
   }).pipe(traced(program, runId))
 
@@ -62,13 +75,15 @@ export const drive = (
 export const execute = (
   program: Replay.Program,
   runId: string,
-  begin: Begin | undefined
+  begin: Begin | undefined,
+  options: DriveOptions = {}
 ): Effect.Effect<Drove, DriveError, Storage> =>
   Effect.gen(function*() {
-    let drove = yield* drive(program, runId, begin)
+    const { hook } = options
+    let drove = yield* drive(program, runId, begin, options)
     while (drove.status === "suspended" || drove.status === "running") {
       yield* untilNews(program, drove)
-      drove = yield* drive(program, drove.runId, undefined, drove.warm)
+      drove = yield* drive(program, drove.runId, undefined, { hook, warm: drove.warm })
     }
     return drove
   })
@@ -78,7 +93,7 @@ const driveOne = (
   program: Replay.Program,
   runId: string,
   begin: Begin | undefined,
-  warm: Turn.Warm | undefined
+  { goesOn = false, hook, warm }: DriveOptions
 ): Effect.Effect<Pick<Turn.Over, "driven" | "warm">, DriveError, Storage> =>
   Effect.gen(function*(): Effect.gen.Return<
     Pick<Turn.Over, "driven" | "warm">,
@@ -89,6 +104,7 @@ const driveOne = (
     const services = yield* Effect.context<never>()
     let failures = 0
     let state = warm
+    let mayGoOn = goesOn
     const withStorage = Effect.provideService(Storage, storage)
     const job = {
       program,
@@ -96,6 +112,7 @@ const driveOne = (
       begin,
       storage,
       services,
+      hook,
       drive: (child: Replay.Program, childId: string, from: Begin) =>
         withStorage(drive(child, childId, from)),
       enqueue: (child: Replay.Program, childId: string, from: Begin) =>
@@ -107,7 +124,7 @@ const driveOne = (
       (claim) =>
         claim._tag === "Held"
           ? Effect.undefined
-          : Turn.take({ ...job, leaseToken: claim.token, warm: state }),
+          : Turn.take({ ...job, leaseToken: claim.token, warm: state, goesOn: mayGoOn }),
       (claim) =>
         claim._tag === "Held" ? Effect.void : Effect.ignore(storage.release(runId, claim.token))
     ).pipe(Effect.catchTags({
@@ -133,6 +150,8 @@ const driveOne = (
         continue
       }
       if (turn._tag === "Beaten") continue
+      // A stop that this call has come to is not passed.
+      mayGoOn = false
       state = turn.warm
       if (turn.seen !== undefined && (yield* hasNews(storage, runId, turn.seen))) continue
       return turn
@@ -208,7 +227,10 @@ const waitOf = (storage: Storage["Service"], runId: string, warm: Turn.Warm | un
 const hasNews = (storage: Storage["Service"], runId: string, seen: Turn.Read) =>
   Effect.map(
     storage.inbox(runId, seen.incarnation, seen.cursor),
-    ({ items }) => items.some(({ eventId }) => !seen.isKnown(eventId))
+    ({ items }) =>
+      items.some(({ eventId, type }) =>
+        !seen.isKnown(eventId) && (seen.onlyCancels !== true || type === "cancel")
+      )
   )
 
 /** How often a run whose storage failed is driven again for the sake of posts that were left behind. */

@@ -17,9 +17,11 @@ import { Body, undoOf } from "./machine/Body.ts"
 import {
   type Divergence,
   done,
+  type Exposed,
   failed,
   type Kept,
   later,
+  type Memory,
   type Options,
   type Outcome,
   type Pending,
@@ -32,12 +34,15 @@ export {
   type Codec,
   type Defect,
   type Divergence,
+  type Exposed,
+  type Memory,
   type Options,
   type Outcome,
   type Pending,
   type Repeat,
   type Said,
   type Start,
+  type Taken,
   Undecodable
 } from "./machine/State.ts"
 export { isWait, wakeAtOf } from "./machine/Waits.ts"
@@ -48,6 +53,8 @@ export class Machine extends Body {
   readonly eventIds = new Set<string>()
   /** Events that no wait took yet. */
   readonly kept: Array<Kept> = []
+  /** What was fed, where somebody wants to know. */
+  readonly memory: Memory | undefined
   private readonly patches = new Map<string, boolean>()
   private readonly recorded: ReadonlyArray<Entry>
   private fed = 0
@@ -62,6 +69,7 @@ export class Machine extends Body {
     recorded: ReadonlyArray<Entry> = []
   ) {
     super(body, begin, options)
+    this.memory = options.remembers === true ? { entries: [], taken: [] } : undefined
     this.recorded = recorded
     for (const id of begin.taken ?? []) this.eventIds.add(id)
     this.takeOver()
@@ -79,6 +87,11 @@ export class Machine extends Body {
       this.kept.push(entry)
       this.handed++
     }
+  }
+
+  /** What the body shows of itself. */
+  get exposed(): Exposed {
+    return this.options.exposed ?? {}
   }
 
   /** Whether all that is pending only waits for the outside world; a step whose outcome nobody knows does. */
@@ -135,11 +148,13 @@ export class Machine extends Body {
   feed(entry: Entry | Recorded, timestamp: string): void {
     if (this.diverged !== undefined || this.defect !== undefined) return
     this.fed++
+    this.memory?.entries.push({ entry, timestamp })
     if (this.fed <= this.handed) return
     if (entry.type === "start") {
       for (const id of entry.settled ?? []) this.eventIds.add(id)
       return
     }
+    if (entry.type === "stop") return
     if (this.due.length > 0) return this.feedDue(entry, timestamp)
     if (this.outcome !== undefined) return this.ended(entry)
     if (this.kept.length > 0) {
@@ -158,6 +173,8 @@ export class Machine extends Body {
         const p = this.stepAt(entry.stepId, entry.name)
         if (p === undefined) return this.differ(entry)
         if (entry.eventId !== undefined) this.eventIds.add(entry.eventId)
+        const count = this.memory?.entries.length ?? 0
+        this.memory?.taken.push({ entry, step: p.instruction, count })
         return this.take(entry, p, this.options.codec.step(p.instruction, entry))
       }
       case "intent": {
@@ -250,11 +267,6 @@ export class Machine extends Body {
       case "cancelled":
       case "continue":
         return this.differ(entry, "the body goes on")
-      default:
-        return this.differ(
-          entry,
-          `this version of reprise has no instruction for a "${entry.type}" entry`
-        )
     }
   }
 
@@ -348,12 +360,12 @@ export class Machine extends Body {
     return yes
   }
 
-  /** The recorded entry that comes after `skipped` others that are not fed yet; a `start` is none. */
+  /** The recorded entry that comes after `skipped` others that are not fed yet; a `start` or `stop` is none. */
   private ahead(skipped: number): Entry | undefined {
     let left = skipped
     for (let at = this.fed + 1; at < this.recorded.length; at++) {
       const entry = this.recorded[at]!
-      if (entry.type !== "start" && left-- === 0) return entry
+      if (entry.type !== "start" && entry.type !== "stop" && left-- === 0) return entry
     }
     return undefined
   }

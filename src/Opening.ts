@@ -1,10 +1,12 @@
 /**
  * How a session opens: its `start` entry, and whether the run is the one that the caller means.
  */
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import type { Prefix } from "./Cut.ts"
 import type { Start } from "./Entry.ts"
 import { equals } from "./internal/json.ts"
 import * as Journal from "./Journal.ts"
@@ -41,6 +43,9 @@ export interface Begin {
   readonly continues?:
     | { readonly runId: string; readonly taken: ReadonlyArray<string> }
     | undefined
+  /** What a fork is begun with, and whether that comes from a checkpoint. */
+  readonly prefix?: Prefix | undefined
+  readonly isCheckpoint?: boolean | undefined
 }
 
 type Services = Context.Context<never>
@@ -65,7 +70,7 @@ export const compare = (
     const recorded = String(start.format), seen = String(Journal.format)
     return Effect.fail(new VersionMismatch({ runId, of: "journal format", recorded, seen }))
   }
-  const exists = (differs: "workflow" | "input", seen: string, recorded: string) =>
+  const exists = (differs: RunExists["differs"], seen: string, recorded: string) =>
     Effect.fail(new RunExists({ runId, differs, seen, recorded }))
   if (start.workflow !== newest.name) return exists("workflow", newest.name, start.workflow ?? "")
   const program = Replay.ofVersion(newest, start.version)
@@ -74,10 +79,19 @@ export const compare = (
     const recorded = start.version ?? "none"
     return Effect.fail(new VersionMismatch({ runId, of: "workflow", recorded, seen }))
   }
-  return begin !== undefined && !sameInput(program, start, begin, services)
-    ? exists("input", brief(begin.metadata()), brief(start.metadata))
-    : Effect.void
+  if (begin === undefined) return Effect.void
+  if (!sameInput(program, start, begin, services)) {
+    return exists("input", brief(begin.metadata()), brief(start.metadata))
+  }
+  const recorded = origin(start.source), seen = origin(begin.prefix)
+  // A start without a source goes on with a fork of the same input, as with any other run.
+  return begin.prefix === undefined || recorded === seen
+    ? Effect.void
+    : exists("source", seen, recorded)
 }
+
+const origin = (source: { readonly runId: string; readonly offset: number } | undefined): string =>
+  source === undefined ? "none" : `run "${source.runId}" up to entry ${source.offset}`
 
 /** Compares after decoding: what older code encoded differently may still be the same input. */
 const sameInput = (
@@ -109,10 +123,11 @@ export const firstStart = (
   runId: string,
   begin: Begin
 ): Effect.Effect<Opening> =>
-  Effect.map(seedText, (seed) => {
+  Effect.map(Effect.all([seedText, Clock.currentTimeMillis]), ([drawn, now]) => {
     const metadata = begin.metadata()
-    const { continues, durability = program.durability, parent } = begin
-    const taken = continues?.taken ?? []
+    const { durability = program.durability, parent, prefix } = begin
+    const continues = begin.continues?.runId ?? prefix?.continues
+    const taken = begin.continues?.taken ?? prefix?.taken ?? []
     const entry: Start = {
       type: "start",
       format: Journal.format,
@@ -120,10 +135,18 @@ export const firstStart = (
       ...(program.version === undefined ? undefined : { version: program.version }),
       runId,
       ...(metadata === undefined ? undefined : { metadata }),
-      seed,
+      seed: prefix?.seed ?? drawn,
       ...(durability === "sync" ? undefined : { durability }),
+      ...(prefix === undefined ? undefined : {
+        source: {
+          runId: prefix.runId,
+          offset: prefix.offset,
+          copied: prefix.entries.length,
+          at: new Date(now).toISOString()
+        }
+      }),
       ...(parent === undefined ? undefined : { parent }),
-      ...(continues === undefined ? undefined : { continues: continues.runId }),
+      ...(continues === undefined ? undefined : { continues }),
       ...(taken.length === 0 ? undefined : { taken })
     }
     return { entry, stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() } }

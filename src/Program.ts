@@ -3,7 +3,9 @@
  */
 import * as Context from "effect/Context"
 import type * as Codec from "./Codec.ts"
+import type { Hook } from "./Hooks.ts"
 import type * as Instruction from "./Instruction.ts"
+import type { Exposed } from "./Machine.ts"
 
 /** What the engine needs of a workflow. */
 export interface Program {
@@ -24,7 +26,14 @@ export interface Program {
   readonly runIdOf: ((input: unknown) => string) | undefined
   /** False for a contract, which can be written to and not driven. */
   readonly hasBody: boolean
-  readonly body: (input: unknown) => Iterator<unknown, unknown, unknown>
+  readonly body: (input: unknown, exposed: Exposed) => Iterator<unknown, unknown, unknown>
+  /** Hears of every step of every run, before the hooks of a call do. */
+  readonly hook: Hook | undefined
+  /**
+   * Whether steps merge what they give into a context, which the body exposes: a pipeline. An override is
+   * merged into what the last step gave then, and it is the context that a hook is shown.
+   */
+  readonly accumulates: boolean
 }
 
 /**

@@ -51,7 +51,7 @@ export class RunClosed extends Schema.TaggedError<RunClosed>("reprise/RunClosed"
 export class RunExists extends Schema.TaggedError<RunExists>("reprise/RunExists")("RunExists", {
   runId: Schema.String,
   /** What differs. */
-  differs: Schema.Literals(["workflow", "input"]),
+  differs: Schema.Literals(["workflow", "input", "source"]),
   seen: Schema.String,
   recorded: Schema.String
 }) {

@@ -106,19 +106,22 @@ export type Replayed =
 
 type Services = Context.Context<never>
 
-const codec = (program: Program, services: Services): Machine.Codec => ({
+/** With `copies`, what is handed out is a copy: what the body does to it does not show in the entry. */
+const codec = (program: Program, services: Services, copies: boolean): Machine.Codec => ({
   step: ({ options }, entry) =>
     entry.error === undefined
       ? options.schema === undefined
-        ? { ok: true, value: entry.result }
+        ? { ok: true, value: copies ? structuredClone(entry.result) : entry.result }
         : Codec.fromSchema(options.schema).decode(entry.result, services)
       : Failure.decodeStep(entry, options.error, program.error, services),
   event: (name, value) => {
     const known = Object.hasOwn(program.events, name) ? program.events[name] : undefined
-    return (known ?? Codec.strict).decode(value as Schema.Json | undefined, services)
+    const json = value as Schema.Json | undefined
+    return (known ?? Codec.strict).decode(copies ? structuredClone(json) : json, services)
   },
   child: ({ callee, discard }, entry) => {
-    const { declared, error, result, stepId } = entry
+    const { declared, error, stepId } = entry
+    const result = copies ? structuredClone(entry.result) : entry.result
     if (entry.cancelled === true) {
       return { ok: false, error: cancelledChild(stepId, entry.childId) }
     }
@@ -165,6 +168,8 @@ export interface Running {
   readonly runId: string
   readonly live: boolean
   readonly services: Services
+  /** Whether the machine remembers what it is fed. */
+  readonly remembers?: boolean | undefined
 }
 
 /** A machine that has been fed nothing yet. `input` is decoded; `recorded` is what it will be fed. */
@@ -172,21 +177,25 @@ export const machine = (
   program: Program,
   input: unknown,
   start: Machine.Start,
-  { live, runId, services }: Running,
+  { live, remembers = false, runId, services }: Running,
   recorded: ReadonlyArray<Entry> = []
 ): Machine.Machine => {
   const { retired } = program
+  const exposed: Machine.Exposed = {}
   const guard = Context.get(services, Guard).slices
   if (guard) SliceGuard.install()
   const options = {
     runId,
     workflow: program.name,
-    codec: codec(program, services),
+    // A pipeline freezes what it is handed.
+    codec: codec(program, services, remembers && !program.accumulates),
     live,
     guard,
-    retired
+    retired,
+    remembers,
+    exposed
   }
-  return new Machine.Machine(() => program.body(input), start, options, recorded)
+  return new Machine.Machine(() => program.body(input, exposed), start, options, recorded)
 }
 
 /** Feeds `entries` from `from` on; gives the offset at which they diverged. */

@@ -28,6 +28,7 @@ import type { RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import { type Asked, cleanUpMillis } from "./Running.ts"
+import { Hearing } from "./session/Hearing.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
 import {
   type Conclusion,
@@ -93,6 +94,8 @@ class Session extends Ledger {
   private readonly publish: Perform.Identity["publish"]
   private readonly appender: Appender
   private readonly telling: Telling
+  /** Undefined when no hook is there to hear anything. */
+  private readonly hearing: Hearing | undefined
 
   constructor(options: Options, clock: Clock.Clock) {
     super(options, clock, () => this.wake?.())
@@ -106,6 +109,9 @@ class Session extends Ledger {
     this.publish = (channel, value, stepId, attempt) =>
       this.telling.publish(channel, value, { stepId, attempt })
     this.telling = new Telling(options, live)
+    this.hearing = options.hooks.length === 0
+      ? undefined
+      : new Hearing({ ...options, now: () => clock.currentTimeMillisUnsafe() })
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
     this.appender = new Appender({
       writer,
@@ -174,20 +180,32 @@ class Session extends Ledger {
         // Steps and a storage that are over at once would never let anyone else run.
         if (turns % turnsPerYield === 0) yield* Effect.yieldNow
         if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
-        // Steps that are over at once never start the looker.
-        if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
-        if (this.poked && this.news.length === 0) yield* this.look()
-        if (this.news.length > 0) yield* this.feedNews()
-        if (this.timers.next < Infinity) this.feedTimers()
-        this.takeHeld()
-        this.takeDropped()
-        this.takeFresh()
-        const idle = this.isIdle()
-        if (idle && (yield* this.look())) continue
-        if (idle && this.parked.size > 0 && (yield* this.lookAtChildren())) continue
-        const conclusion = idle || this.isFull() ? this.conclude() : undefined
+        // Hooks hear of an outcome before anything that follows from it.
+        const isDue = this.hearing?.isDue === true
+        const stopped = this.hearing?.stopped
+        if (stopped !== undefined) this.dropAll()
+        else if (!isDue) {
+          // Steps that are over at once never start the looker.
+          if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
+          if (this.poked && this.news.length === 0) yield* this.look()
+          if (this.news.length > 0) yield* this.feedNews()
+          if (this.timers.next < Infinity) this.feedTimers()
+          this.takeHeld()
+          this.takeDropped()
+          this.takeFresh()
+        }
+        const idle = !isDue && this.isIdle()
+        if (idle && stopped === undefined) {
+          if (yield* this.look()) continue
+          if (this.parked.size > 0 && (yield* this.lookAtChildren())) continue
+        }
+        const conclusion = idle && stopped !== undefined && this.failure === undefined
+          ? this.concludeStopped(stopped)
+          : idle || (!isDue && this.isFull())
+          ? this.conclude()
+          : undefined
         // What others hear of must be durable first.
-        const isUrgent = conclusion !== undefined || this.recordIntents()
+        const isUrgent = conclusion !== undefined || (!isDue && this.recordIntents())
           || this.recorded.length > 0 || this.cancels.length > 0
         const entries = this.takeBatch()
         if (entries.length > 0 || isUrgent) {
@@ -203,6 +221,10 @@ class Session extends Ledger {
         }
         if (machine.said.length > 0) yield* this.telling.say(machine.said.splice(0))
         if (this.telling.hasWarnings) yield* this.telling.warn()
+        if (isDue) {
+          yield* this.hearing!.tell(() => this.startLooking())
+          continue
+        }
         if (this.cancels.length > 0) yield* this.cancelChildren()
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
@@ -270,11 +292,14 @@ class Session extends Ledger {
         yield* this.startLooking()
         yield* this.wait()
       }
-      for (const { began, outcome, pending } of this.running.arrived.splice(0)) {
+      // With hooks, one at a time is journaled and told of.
+      const many = this.hearing === undefined ? Infinity : 1
+      for (const { began, outcome, pending } of this.running.arrived.splice(0, many)) {
         this.o.live.running--
         if (outcome._tag === "Step") this.take(pending, outcome.performed, began)
         else this.takeChild(pending, outcome)
       }
+      if (this.hearing?.isDue === true) return
       for (const asked of this.running.asked.splice(0)) {
         if (!this.isPending(asked.pending)) continue
         this.record(Record.intent(asked.pending, asked.attempt))
@@ -421,6 +446,17 @@ class Session extends Ledger {
     })
   }
 
+  /** A hook stopped the run: what runs may end, nothing more is started, and no child is waited for. */
+  private dropAll(): void {
+    this.starting = []
+    this.o.machine.fresh = []
+    this.poked = false
+    this.timers.clear()
+    for (const p of this.o.machine.pending.values()) {
+      if (p.instruction.op === "child") this.dropStep(p)
+    }
+  }
+
   /** Whether nothing can happen any more but from outside, or not soon. */
   private isIdle(): boolean {
     if (this.starting.length > 0 || this.running.isBusy || this.cancels.length > 0) return false
@@ -451,7 +487,10 @@ class Session extends Ledger {
     if (isLong) this.warned = true
     const warning = isLong ? Effect.logWarning(longWarning(runId, writer.head().offset)) : undefined
     if (!this.telling.isHeard) return warning
-    const events = entries.map(({ json, timestamp }) =>
+    // What is copied did not happen here.
+    const copied = isFirst ? this.o.start.length - 1 : 0
+    const news = copied === 0 ? entries : [entries[0]!, ...entries.slice(copied + 1)]
+    const events = news.map(({ json, timestamp }) =>
       this.telling.entry(JSON.parse(json), timestamp)
     )
     const { session } = stamp

@@ -41,6 +41,10 @@ export const Status = Schema.Struct({
   intents: Schema.Array(Schema.String),
   /** How many sessions in a row journaled nothing but their start. */
   fruitless: Schema.Int,
+  /** The step that a hook stopped the run at. */
+  stoppedAt: Schema.optionalKey(Schema.String),
+  /** The run and the offset that this one was cut from. */
+  source: Schema.optionalKey(Schema.Struct({ runId: Schema.String, offset: Schema.Int })),
   /** The run that started this one as its child. */
   parent: Schema.optionalKey(Schema.Struct({ runId: Schema.String, stepId: Schema.String })),
   /** The run that goes on where this one's journal ends. */
@@ -94,8 +98,13 @@ export const add = (
       else if (entry.enqueued !== true) status.fruitless++
       if (status.entries > 1) break
       if (entry.parent !== undefined) status.parent = entry.parent
+      if (entry.source !== undefined) {
+        const { offset, runId } = entry.source
+        status.source = { runId, offset }
+      }
       status.workflow = entry.workflow ?? ""
-      status.createdAt = at.timestamp
+      // What is copied keeps its time.
+      status.createdAt = entry.source?.at ?? at.timestamp
       if (entry.version !== undefined) status.version = entry.version
       break
     case "step":
@@ -123,6 +132,7 @@ export const add = (
       break
     case "stop":
       status.status = "stopped"
+      status.stoppedAt = entry.stepId
       break
     case "complete":
       status.status = "success"
@@ -151,6 +161,7 @@ const reopen = (status: Draft): void => {
   status.waits = []
   delete status.wakeAt
   delete status.reason
+  delete status.stoppedAt
 }
 
 /**

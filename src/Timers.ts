@@ -36,6 +36,12 @@ export class Timers {
     return due.sort(([p, a], [q, b]) => a - b || p.seq - q.seq).map(([p]) => p)
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    this.at.clear()
+    this.next = Infinity
+  }
+
   /** Forgets what is no longer pending, so that `next` is that of something that is. */
   refresh(): void {
     this.next = Infinity

@@ -6,14 +6,19 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as Checkpoint from "./Checkpoint.ts"
+import type { CheckpointRejected } from "./Checkpoint.ts"
+import type { Kept } from "./Cut.ts"
 import type { Posted, StorageError } from "./Driver.ts"
 import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
 import type { Continued } from "./Enqueue.ts"
-import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
+import type { Entry, Recorded, Start, Stop, Suspend } from "./Entry.ts"
+import type { Hook } from "./Hooks.ts"
 import * as Journal from "./Journal.ts"
 import { JournalLimits } from "./Limits.ts"
 import { isWait, type Machine, wakeAtOf } from "./Machine.ts"
 import { type Begin, compare, firstStart, laterStart, type Opening } from "./Opening.ts"
+import * as Past from "./Past.ts"
 import * as Record from "./Record.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
@@ -47,6 +52,8 @@ const count = (program: Replay.Program, { conclusion, steps: taken }: Session.Ra
 export interface Read {
   readonly incarnation: string
   readonly cursor: string
+  /** A stopped run takes nothing but a cancel. */
+  readonly onlyCancels?: true
   readonly isKnown: (eventId: string) => boolean
 }
 
@@ -72,18 +79,24 @@ export interface Job {
   /** How a child is driven, or its start recorded. */
   readonly drive: Session.Options["drive"]
   readonly enqueue: Session.Options["enqueue"]
+  /** Hears of every step, behind the workflow's own hook. */
+  readonly hook: Hook | undefined
+  /** Whether a run that a hook stopped goes on. */
+  readonly goesOn: boolean
 }
 
 /** The code against entries, of which the first names the input; `at` is where they diverged. */
 const replayed = (
   { program, runId, services }: Job,
   input: unknown,
-  entries: ReadonlyArray<Entry & { readonly timestamp: string; readonly incarnation: string }>
+  entries: ReadonlyArray<Entry & { readonly timestamp: string; readonly incarnation: string }>,
+  remembers: boolean
 ): { readonly machine: Machine; readonly at: number } => {
   // Nobody has seen the first slice's logs when nothing but starts stand in the journal.
   const live = entries.every((entry) => entry.type === "start" || entry.type === "event")
   const first = Replay.startOf(entries[0]!)
-  const machine = Replay.machine(program, input, first, { runId, live, services }, entries)
+  const options = { runId, live, services, remembers }
+  const machine = Replay.machine(program, input, first, options, entries)
   return { machine, at: Replay.feed(machine, entries) ?? 0 }
 }
 
@@ -96,7 +109,7 @@ const over = (driven: Driven | Continued, seen?: Read): Over => ({
 /** A run that was driven here until it only waited: its machine can go on without a replay. */
 export interface Warm {
   readonly loaded: Loaded
-  readonly first: Start
+  readonly first: Past.First
   readonly last: Suspend
   readonly machine: Machine
 }
@@ -106,7 +119,7 @@ interface Position {
   readonly loaded: Loaded
   readonly status: Status.Status
   /** Undefined when the run does not exist yet. */
-  readonly first: Start | undefined
+  readonly first: Past.First | undefined
   readonly last: Entry | undefined
   /** Ids of posts that are journaled. */
   readonly known: ReadonlySet<string>
@@ -152,9 +165,8 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
     if (first === undefined && begin === undefined) return yield* new RunNotFound({ runId })
     if (position.machine === undefined) yield* compare(given.program, loaded, begin, services)
     // What is not started yet takes the newest body; everything else the one its journal names.
-    const program =
-      (first === undefined ? undefined : Replay.ofVersion(given.program, first.version))
-        ?? given.program
+    const program = yield* programFor(given, first)
+    const hooks = [program.hook, given.hook].filter((hook) => hook !== undefined)
     const job = { ...given, program }
     if (last !== undefined && Journal.isEnd(last)) return over(yield* endOf(job, last))
 
@@ -166,16 +178,25 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
       const isKnown = (eventId: string) => items.some((item) => item.eventId === eventId)
       return over(crashLoop(runId, status), { incarnation, cursor, isKnown })
     }
-    const begun = last === undefined ? yield* firstStart(program, runId, begin!) : undefined
+    const begun = last === undefined ? yield* begins(program, runId, begin!) : undefined
     const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
+    const found = begun === undefined ? loaded.journal.entries : begun.copied
     // Its text is made before the body sees, and may change, the input in it.
-    const opened = begun === undefined ? undefined : Journal.stamped(begun.entry, timestamp)
-    const machine = position.machine ?? (yield* rebuilt(job, position, begun, timestamp))
+    const opened = begun === undefined
+      ? undefined
+      : [Journal.stamped(begun.entry, begun.timestamp), ...stampedAll(begin?.prefix?.entries ?? [])]
+    const remembers = hooks.length > 0 || last?.type === "stop"
+    const openedBy = first ?? { ...structuredClone(begun!.entry), ...begun!.at }
+    const machine = position.machine
+      ?? (yield* refusing(given, begun, rebuilt(job, position, begun, remembers)))
     const isKnown = (eventId: string) => machine.eventIds.has(eventId) || known.has(eventId)
     const now = Date.parse(timestamp)
     const { news, settled } = yield* deliverable(job, machine, posted, now)
+    if (last?.type === "stop" && !given.goesOn && !news.some(({ type }) => type === "cancel")) {
+      return over(stoppedAt(job, last, openedBy, machine))
+    }
     const opening = begun ?? (yield* laterStart(loaded.journal, settled))
-    const start = opened ?? Journal.stamped(opening.entry, timestamp)
+    const start = opened ?? [Journal.stamped(opening.entry, timestamp)]
     const seen: Read = { incarnation: opening.stamp.incarnation, cursor, isKnown }
     if (last !== undefined && news.length === 0 && settled.length === 0) {
       const resting = yield* rests(job, machine, loaded.journal.head.offset, last, now)
@@ -202,8 +223,11 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
             stamp: opening.stamp,
             machine,
             durability,
-            found: loaded.journal.entries,
+            found,
             start,
+            first: openedBy,
+            isFresh: position.machine === undefined,
+            hooks,
             news,
             cursor,
             leaseToken: job.leaseToken,
@@ -225,44 +249,143 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
         return over(yield* endOf(job, conclusion.entry))
       case "Blocked":
         return over({ status: "blocked", reason: conclusion.reason }, seenNow)
+      case "Stopped": {
+        const { context, stepId } = conclusion
+        return over({ status: "stopped", stepId, context }, { ...seenNow, onlyCancels: true })
+      }
       case "Suspended": {
         const { children, entry } = conclusion
-        const warm = { loaded: left, first: first ?? opening.entry, last: entry, machine }
+        const warm = { loaded: left, first: openedBy, last: entry, machine }
         return { ...over({ status: "suspended", entry, children }, seenNow), warm }
       }
     }
   })
 
+/** The body that the run goes on with. */
+const programFor = (
+  { begin, program }: Job,
+  first: Start | undefined
+): Effect.Effect<Replay.Program, CheckpointRejected> => {
+  const prefix = first === undefined ? begin?.prefix : undefined
+  if (prefix === undefined) {
+    const known = first === undefined ? program : Replay.ofVersion(program, first.version)
+    return Effect.succeed(known ?? program)
+  }
+  const known = Replay.ofVersion(program, prefix.version)
+  const saw = `it is of version ${
+    prefix.version ?? "none"
+  }, which workflow "${program.name}" does not have here`
+  return known === undefined
+    ? Effect.fail(Checkpoint.rejected("OtherVersion", saw))
+    : Effect.succeed(known)
+}
+
+/** A run that is begun: its first entry and what is copied behind it, as they will be read back. */
+interface Begun extends Opening {
+  readonly timestamp: string
+  readonly at: { readonly timestamp: string; readonly incarnation: string }
+  readonly copied: ReadonlyArray<Recorded>
+}
+
+const begins = (program: Replay.Program, runId: string, begin: Begin): Effect.Effect<Begun> =>
+  Effect.gen(function*() {
+    const { entry, stamp } = yield* firstStart(program, runId, begin)
+    const timestamp = begin.prefix?.timestamp
+      ?? new Date(yield* Clock.currentTimeMillis).toISOString()
+    const at = { timestamp, incarnation: stamp.incarnation }
+    const copied = begin.prefix === undefined ? [] : recordedAs(stamp, [
+      { entry, timestamp },
+      ...begin.prefix.entries
+    ])
+    return { entry, stamp, timestamp, at, copied }
+  })
+
+const recordedAs = (
+  { incarnation, session, writer }: Journal.Stamp,
+  kept: ReadonlyArray<Kept>
+): ReadonlyArray<Recorded> =>
+  kept.map(({ entry, timestamp }, offset) => ({
+    ...entry,
+    session,
+    offset,
+    timestamp,
+    incarnation,
+    writer,
+    prev: "",
+    sum: ""
+  }))
+
+const stampedAll = (kept: ReadonlyArray<Kept>) =>
+  kept.map(({ entry, timestamp }) => Journal.stamped(entry, timestamp))
+
+/** A checkpoint that the code does not go with is refused. */
+const refusing = <A>(
+  { begin }: Job,
+  begun: Begun | undefined,
+  rebuilt: Effect.Effect<A, Session.SessionError>
+): Effect.Effect<A, Session.SessionError> =>
+  begun === undefined || begin?.isCheckpoint !== true
+    ? rebuilt
+    : Effect.catchTag(rebuilt, "ReplayMismatch", ({ actual, expected, source }) =>
+      Effect.fail(Checkpoint.rejected(
+        "ChangedDefinition",
+        `it has ${expected}, where the code has ${actual}${
+          source === undefined ? "" : ` (${source})`
+        }`
+      )))
+
 /** The machine at the end of the journal, or why the code does not go with it. */
 const rebuilt = (
   job: Job,
   { last, loaded }: Position,
-  begun: Opening | undefined,
-  timestamp: string
+  begun: Begun | undefined,
+  remembers: boolean
 ): Effect.Effect<Machine, Session.SessionError> =>
   Effect.gen(function*() {
-    const { program, runId, services, storage } = job
+    const { begin, program, runId, services, storage } = job
     const { entries } = loaded.journal
     const all = begun === undefined
       ? entries
-      : [{ ...begun.entry, timestamp, incarnation: begun.stamp.incarnation }]
-    const input = yield* decodeInput(program, all[0] as Start, runId, services)
-    const { at, machine } = replayed(job, input, all)
+      : begun.copied.length > 0
+      ? begun.copied
+      : [{ ...begun.entry, ...begun.at }]
+    const first = all[0] as Start
+    // What the body does to its input is not to show in what is remembered.
+    const input = yield* decodeInput(
+      program,
+      remembers ? { ...first, metadata: structuredClone(first.metadata) } as Start : first,
+      runId,
+      services
+    )
+    const { at, machine } = replayed(job, input, all, remembers)
     if (machine.diverged !== undefined) {
       const end = machine.outcome?.ok === false ? Record.end(job, machine) : undefined
       if (end !== undefined && "_tag" in end && end._tag === "BodyDefect") return yield* end
       // The body may have changed what it was handed, so the journal is read anew.
-      const { entries } = (yield* storage.read(runId)).journal
+      const { entries } = begin?.prefix === undefined || last !== undefined
+        ? (yield* storage.read(runId)).journal
+        : { entries: structuredClone(all) }
       const input = yield* decodeInput(program, entries[0] as Recorded & Start, runId, services)
       return yield* Replay.mismatch(program, runId, machine.diverged, at, () =>
-        replayed(job, input, entries).machine.diverged)
+        replayed(job, input, entries, false).machine.diverged)
     }
-    if (machine.defect !== undefined && last !== undefined) {
+    if (machine.defect !== undefined && (last !== undefined || begin?.prefix !== undefined)) {
       return yield* Replay.broke(program, runId, machine.defect, () =>
-        Replay.again(job, entries, [])?.defect)
+        Replay.again(job, all as ReadonlyArray<Recorded>, [])?.defect)
     }
     return machine
   })
+
+/** A run that a hook stopped, for a caller who only attaches to it. */
+const stoppedAt = (
+  job: Job,
+  { stepId }: Stop,
+  first: Past.First,
+  machine: Machine
+): Driven => {
+  const at = machine.memory!.taken.findLastIndex(({ entry }) => entry.stepId === stepId)
+  return { status: "stopped", stepId, context: Past.context(job, first, machine, at + 1) }
+}
 
 const crashLoop = (runId: string, { fruitless }: Status.Status): Driven => ({
   status: "blocked",

@@ -8,21 +8,27 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { CheckpointRejected } from "./Checkpoint.ts"
 import * as Codec from "./Codec.ts"
 import * as Ending from "./Ending.ts"
+import * as Fork from "./Fork.ts"
+import * as Hooks from "./Hooks.ts"
 import * as Instruction from "./Instruction.ts"
 import * as Interpreter from "./Interpreter.ts"
 import type { Begin } from "./Opening.ts"
+import type { Override } from "./Override.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import * as Runs from "./Runs.ts"
 import type * as Status from "./Status.ts"
+import * as StepLog from "./StepLog.ts"
 import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
 import { InputRejected, NoOutput, output } from "./workflow/Results.ts"
 import type {
   Contract,
   Ctx,
   Events,
+  Listening,
   Options,
   RunOptions,
   TypeIn,
@@ -30,6 +36,14 @@ import type {
 } from "./workflow/Types.ts"
 
 export { Unserializable, ValueTooLarge } from "./Codec.ts"
+export { ForkRejected, StepNotFound } from "./Fork.ts"
+export {
+  HookFailed,
+  type StepCompleted,
+  type StepErred,
+  type StepHooks,
+  type StepSkipped
+} from "./Hooks.ts"
 export {
   JournalLimits,
   type JournalLimitsShape,
@@ -49,6 +63,7 @@ export {
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
 export { type Called, StepHook } from "./StepHook.ts"
+export type { LogOptions } from "./StepLog.ts"
 export type { Definition } from "./workflow/Infer.ts"
 export * from "./workflow/Results.ts"
 export type * from "./workflow/Types.ts"
@@ -151,7 +166,8 @@ const noBody = () => {
 const makeProgram = (
   name: string,
   options: Options,
-  body: Replay.Program["body"] | undefined
+  body: Replay.Program["body"] | undefined,
+  accumulates: boolean
 ): Replay.Program => ({
   name,
   version: options.version,
@@ -165,7 +181,9 @@ const makeProgram = (
   events: codecs(options.events),
   channels: codecs(options.channels),
   hasBody: body !== undefined,
-  body: body ?? noBody
+  body: body ?? noBody,
+  hook: Hooks.ofHooks(options),
+  accumulates
 })
 
 const codecs = (schemas: Readonly<Record<string, Schema.Top>> = {}) =>
@@ -206,7 +224,7 @@ const begin = (
 
 const makeContract = (name: string, options: Options): Erased => {
   if (typeof name !== "string" || name === "") throw new TypeError("A workflow needs a name.")
-  const program = makeProgram(name, options, undefined)
+  const program = makeProgram(name, options, undefined, false)
   const look = (status: Status.Status) =>
     Effect.gen(function*() {
       if (status.workflow !== name) {
@@ -300,36 +318,112 @@ const makeWorkflow = (contract: Erased, options: Options, body: unknown): any =>
     )
   }
   const run = body as (ctx: Ctx<any, any>, input: unknown) => Iterator<unknown, unknown, unknown>
-  const program = makeProgram(name, options, (input) => run(ctx, input))
-  const drive = (runId: string, from?: Begin) =>
-    Effect.map(Interpreter.drive(program, runId, from), (drove) => present(drove.runId, drove))
-  const start = (input: unknown, runOptions?: RunOptions) =>
-    Effect.flatMap(
-      begin(program, options, input, runOptions),
-      ({ begin, runId }) => drive(runId, begin)
+  const program = makeProgram(name, options, (input) => run(ctx, input), false)
+  return { ...contract, ...calls(contract, options, program) }
+}
+
+/** What a call that drives says of hooks and logs, and of the run it begins. */
+type Calling = RunOptions & Listening<any, any, any, any> & {
+  readonly override?: Override | undefined
+  readonly overrideData?: Override | undefined
+}
+
+/** The calls of a workflow that has a body. */
+const calls = (
+  contract: Erased,
+  options: Options,
+  program: Replay.Program
+): Omit<Workflow<unknown, unknown, unknown, Events, never, never, any>, keyof Erased> & Erased => {
+  const { name } = contract
+  const drive = (
+    runId: string,
+    from: Begin | undefined,
+    calling: Calling,
+    { goesOn, log }: { readonly goesOn?: boolean; readonly log?: Partial<StepLog.Of> } = {}
+  ) =>
+    Interpreter.drive(program, runId, from, { hook: Hooks.ofHooks(calling), goesOn }).pipe(
+      Effect.map((drove) => present(drove.runId, drove)),
+      StepLog.logged({ ...logOf(name), ...log }, calling.log)
     )
-  const workflow: Workflow<unknown, unknown, unknown, Events> = {
+  // Only what begins with a checkpoint can be refused as one.
+  const started = <A, E, R>(effect: Effect.Effect<A, E | CheckpointRejected, R>) =>
+    Effect.catchTag(
+      effect as Effect.Effect<A, CheckpointRejected, R>,
+      "CheckpointRejected",
+      Effect.die
+    ) as Effect.Effect<A, Exclude<E, CheckpointRejected>, R>
+  const begun = ({ begin, runId }: Fork.Begun, calling: Calling) =>
+    started(drive(runId, withDurability(begin, calling), calling))
+  return {
     ...contract,
     "~callee": { program },
     "~driven": {},
-    start,
-    execute: (input, runOptions) =>
+    start: (input, calling = {}) =>
       Effect.flatMap(
-        begin(program, options, input, runOptions),
+        begin(program, options, input, calling),
+        ({ begin, runId }) => started(drive(runId, begin, calling))
+      ),
+    execute: (input, calling = {}) =>
+      Effect.flatMap(
+        begin(program, options, input, calling),
         ({ begin, runId }) =>
-          Effect.flatMap(Interpreter.execute(program, runId, begin), (drove) =>
-            output(present(drove.runId, drove)))
+          started(
+            Interpreter.execute(program, runId, begin, { hook: Hooks.ofHooks(calling) }).pipe(
+              Effect.flatMap((drove) => output<any, any>(present(drove.runId, drove))),
+              StepLog.logged(logOf(name), calling.log)
+            )
+          )
       ) as any,
-    resume: (runId, event) =>
-      event === undefined
-        ? drive(runId)
-        : Effect.andThen(contract.send(runId, event), drive(runId)),
+    resume: (runId, event, calling = {}) => {
+      const on = started(drive(runId, undefined, calling, { goesOn: true }))
+      return event === undefined ? on : Effect.andThen(contract.send(runId, event), on)
+    },
     cancel: (runId, cancelOptions) =>
-      Effect.andThen(Runs.cancel(runId, { ...cancelOptions, workflow: name }), drive(runId)),
+      Effect.andThen(
+        Runs.cancel(runId, { ...cancelOptions, workflow: name }),
+        started(drive(runId, undefined, {}, { goesOn: true }))
+      ),
+    fork: (runId, calling) =>
+      Effect.flatMap(
+        Fork.fork(program, runId, { ...calling, ...forked(calling) }),
+        (run) => begun(run, calling)
+      ),
+    retryFrom: (runId, calling = {}) =>
+      Effect.flatMap(
+        Fork.retryFrom(program, runId, { step: calling.step, ...forked(calling) }),
+        (run) => begun(run, calling)
+      ),
+    checkpoint: (runId, checkpointOptions = {}) =>
+      Effect.andThen(contract.status(runId), Fork.checkpoint(runId, checkpointOptions)),
+    runCheckpoint: (given, more = {}) => {
+      const { checkpoint, ...calling } = typeof given === "string"
+        ? { checkpoint: given, ...more }
+        : { ...given, ...more }
+      return Effect.flatMap(
+        Fork.fromCheckpoint(program, checkpoint, forked(calling)),
+        ({ begin, checkpoint: { stepName }, runId }) =>
+          drive(runId, withDurability(begin, calling), calling, { log: { from: stepName } })
+      )
+    },
+    contextOf: (checkpoint) => Fork.contextOf(program, checkpoint) as any,
+    whatIf: (journal, { override } = {}) =>
+      Fork.whatIf(program, journal, override, Context.empty()),
     replay: (journal) => Ending.replay(program, journal, Context.empty())
   }
-  return workflow
 }
+
+const logOf = (name: string): StepLog.Of => ({
+  what: `workflow "${name}"`,
+  workflow: name,
+  name: StepLog.byPlace
+})
+
+const forked = ({ override, overrideData, runId }: Calling) => ({
+  runId,
+  override: override ?? overrideData
+})
+
+const withDurability = (begin: Begin, { durability }: Calling): Begin => ({ ...begin, durability })
 
 const present = (runId: string, driven: Ending.Looked): any => {
   switch (driven.status) {
@@ -356,6 +450,15 @@ const present = (runId: string, driven: Ending.Looked): any => {
       return { status: "failed", error: driven.error, runId }
     case "blocked":
       return { status: "blocked", reason: driven.reason, runId }
+    case "stopped": {
+      const { context, stepId } = driven
+      return {
+        status: "stopped",
+        stepId,
+        ...("context" in driven ? { context } : undefined),
+        runId
+      }
+    }
     default:
       return { status: driven.status, runId }
   }

@@ -1,6 +1,7 @@
 /**
  * The main entry: namespaces, and `createRunId`. It loads nothing of the optional parts.
  */
+export * as Checkpoint from "./Checkpoint.ts"
 export * as Instruction from "./Instruction.ts"
 export * as Journal from "./Journal.ts"
 export * as Replay from "./Replay.ts"

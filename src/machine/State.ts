@@ -117,6 +117,26 @@ export type Kept = {
   readonly eventId: string
 }
 
+/** A step's recorded outcome, the instruction that it is the outcome of, and how many entries end with it. */
+export interface Taken {
+  readonly entry: Step
+  readonly step: Instruction.Step
+  readonly count: number
+}
+
+/** What was fed, for those who ask later what was done: hooks, checkpoints, overrides. */
+export interface Memory {
+  readonly entries: Array<{ readonly entry: Entry; readonly timestamp: string }>
+  readonly taken: Array<Taken>
+}
+
+/** What a body shows of itself while it runs: the context that the steps of a pipeline merge into. */
+export interface Exposed {
+  context?: Readonly<Record<string, unknown>>
+  /** UTC milliseconds at which the latest container began. */
+  began?: number
+}
+
 /** One generator of the tree: the body's, a branch's, or an undo's. */
 export class Node {
   /** The branch the node belongs to; undefined for the body. */
@@ -184,6 +204,9 @@ export interface Options {
   readonly guard: boolean
   /** Changes whose old path is gone. */
   readonly retired: ReadonlyArray<string>
+  /** Whether what is fed is remembered. */
+  readonly remembers?: boolean | undefined
+  readonly exposed?: Exposed | undefined
 }
 
 /** What the machine takes from the first entry of a journal. */

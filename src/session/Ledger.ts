@@ -17,6 +17,7 @@ import * as Record from "../Record.ts"
 import * as Replay from "../Replay.ts"
 import { Running } from "../Running.ts"
 import { Timers } from "../Timers.ts"
+import type { Stopped } from "./Hearing.ts"
 import { blocked, type Conclusion, type Options, type SessionError, tooLong } from "./Types.ts"
 
 export type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
@@ -59,7 +60,7 @@ export class Ledger {
 
   constructor(options: Options, clock: Clock.Clock, onArrival: () => void) {
     this.running = new Running(onArrival)
-    const { machine, news, services, start } = options
+    const { machine, news, services, start, writer } = options
     this.o = options
     this.clock = clock
     this.news = news
@@ -71,9 +72,12 @@ export class Ledger {
       if (p.cancelling === undefined) this.admit(p)
     }
     this.timestamp()
-    this.batch.push(start)
     this.isGuarded = Context.get(services, Replay.Guard).slices
-    if (this.isGuarded) this.fed.push(start)
+    for (const opening of start) {
+      this.batch.push(opening)
+      if (this.isGuarded && start.length === 1) this.fed.push(opening)
+    }
+    if (writer.head().offset > 0) this.remember(start[0]!)
     this.follow()
     this.checkDefect()
   }
@@ -127,6 +131,11 @@ export class Ledger {
     if (this.isGuarded) this.fed.push(recorded)
     this.checkDefect()
     return true
+  }
+
+  /** What is not fed and stands in the journal is remembered with the rest. */
+  private remember({ entry, timestamp }: Stamped): void {
+    this.o.machine.memory?.entries.push({ entry, timestamp })
   }
 
   private checkDefect(): void {
@@ -264,11 +273,19 @@ export class Ledger {
       this.failure = entry
       return undefined
     }
-    this.batch.push(stamped(entry, this.timestamp()))
+    const concluding = stamped(entry, this.timestamp())
+    this.batch.push(concluding)
+    this.remember(concluding)
     if (entry.type !== "suspend") return { _tag: "Ended", entry }
     if (unknown !== undefined) return unknown
     const children = Array.from(this.parked.values(), ({ seen }) => seen).flat()
     return { _tag: "Suspended", entry, children }
+  }
+
+  /** Writes that a hook stopped the run. */
+  protected concludeStopped({ context, stepId }: Stopped): Conclusion {
+    this.batch.push(stamped({ type: "stop", stepId }, this.timestamp()))
+    return { _tag: "Stopped", stepId, context }
   }
 
   /** A wait for a child, with what is known of it. */

@@ -3,14 +3,17 @@
  */
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { CheckpointRejected } from "../Checkpoint.ts"
 import type * as Codec from "../Codec.ts"
 import type { Posted, StorageError } from "../Driver.ts"
 import type { Driven, Seen } from "../Ending.ts"
 import type { Recorded, Suspend } from "../Entry.ts"
+import type { Hook, HookFailed } from "../Hooks.ts"
 import type { JournalCorrupt, Stamp, Stamped } from "../Journal.ts"
 import type { Live } from "../Live.ts"
 import type { Machine } from "../Machine.ts"
 import type { Begin, VersionMismatch } from "../Opening.ts"
+import type { First } from "../Past.ts"
 import type * as Record from "../Record.ts"
 import type { RunExists, RunNotFound } from "../Refusals.ts"
 import type * as Replay from "../Replay.ts"
@@ -37,6 +40,8 @@ export type SessionError =
   | Replay.NotYielded
   | Codec.Unserializable
   | Codec.ValueTooLarge
+  | HookFailed
+  | CheckpointRejected
   // of a child
   | RunNotFound
   | RunExists
@@ -47,6 +52,8 @@ export type SessionError =
 export type Conclusion =
   | { readonly _tag: "Ended"; readonly entry: Record.End }
   | { readonly _tag: "Suspended"; readonly entry: Suspend; readonly children: ReadonlyArray<Seen> }
+  /** A hook stopped it behind the step. */
+  | { readonly _tag: "Stopped"; readonly stepId: string; readonly context: unknown }
   /** It must not go on by itself. */
   | { readonly _tag: "Blocked"; readonly reason: string }
   /** Its own `start` was beaten: read again and decide again. */
@@ -60,8 +67,14 @@ export interface Options extends Record.Of {
   readonly durability: Replay.Durability
   /** The accepted entries this session found. */
   readonly found: ReadonlyArray<Recorded>
-  /** Opens the session: a `start`. */
-  readonly start: Stamped
+  /** Opens the session: a `start`, and behind the first one of a copy what is copied. */
+  readonly start: ReadonlyArray<Stamped>
+  /** How the run was opened. */
+  readonly first: First
+  /** Whether the machine was made for this session. */
+  readonly isFresh: boolean
+  /** Hears of every step, the definition's first. */
+  readonly hooks: ReadonlyArray<Hook>
   /** Posts found before the session opened, and where the inbox was read up to. */
   readonly news: ReadonlyArray<Posted>
   readonly cursor: string

@@ -63,7 +63,7 @@ export const crashEverywhere = <
   Ev extends Workflow.Events,
   R,
   C,
-  S,
+  S extends Workflow.StepTypes,
   Ch extends Workflow.Channels,
   L = never,
   LE = never

@@ -95,11 +95,11 @@ export const fixture = <
   Ev extends Workflow.Events,
   R,
   C,
-  S,
+  S extends Workflow.StepTypes,
   Ch extends Workflow.Channels
 >(
   workflow: Workflow.Workflow<I, A, E, Ev, R, C, S, Ch>,
-  options: FixtureOptions<NoInfer<I>, NoInfer<Ev>, S> = {}
+  options: FixtureOptions<NoInfer<I>, NoInfer<Ev>, S["named"]> = {}
 ): Effect.Effect<
   Played<A, E>,
   StubMissing | NoJournal | PlayError | Runs.ReadError | Runs.RunNotFound,

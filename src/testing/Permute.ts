@@ -71,7 +71,7 @@ export const permute = <
   Ev extends Workflow.Events,
   R,
   C,
-  S,
+  S extends Workflow.StepTypes,
   Ch extends Workflow.Channels
 >(
   workflow: Workflow.Workflow<I, A, E, Ev, R, C, S, Ch>,

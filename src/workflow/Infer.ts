@@ -18,6 +18,7 @@ import type {
   EventsIn,
   Options,
   SchemaIn,
+  StepTypesOf,
   TypeIn,
   Workflow
 } from "./Types.ts"
@@ -103,7 +104,7 @@ export type Made<O, I, Y, A> = Workflow<
   EventsIn<O>,
   Instruction.ServicesOf<Y> | ContractServices<O> | BodyServices<O>,
   ContractServices<O>,
-  Instruction.StepsOf<Y>,
+  StepTypesOf<Instruction.StepsOf<Y>>,
   ChannelsIn<O>
 >
 

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { CheckpointRejected } from "../Checkpoint.ts"
 import type { Wait } from "../Entry.ts"
 import type * as Interpreter from "../Interpreter.ts"
 import type * as Replay from "../Replay.ts"
@@ -15,7 +16,7 @@ interface Of {
 }
 
 /** What a call that drives a run came to. A suspension is no failure. */
-export type Result<A, E> =
+export type Result<A, E, Context = unknown> =
   | { readonly status: "success"; readonly result: A } & Of
   | {
     readonly status: "suspended"
@@ -28,7 +29,8 @@ export type Result<A, E> =
   } & Of
   | { readonly status: "failed"; readonly error: E } & Of
   | { readonly status: "cancelled"; readonly reason?: string } & Of
-  | { readonly status: "stopped" } & Of
+  /** A hook stopped it behind `stepId`; it is open. `context` is what the steps had given by then, by name. */
+  | { readonly status: "stopped"; readonly stepId: string; readonly context: Context } & Of
   /** Open, but it must not go on by itself. */
   | { readonly status: "blocked"; readonly reason: string } & Of
   /** Another live process drives it; what was posted will reach it. */
@@ -51,7 +53,11 @@ export interface Progress<Ch extends Readonly<Record<string, Schema.Top>>> {
 
 /** What a look at a run shows; `pending` is open, with nobody driving it. */
 export type Look<A, E, Ch extends Readonly<Record<string, Schema.Top>> = {}> =
-  & (Result<A, E> | { readonly status: "pending" } & Of)
+  & (
+    | Exclude<Result<A, E>, { readonly status: "stopped" }>
+    | { readonly status: "stopped"; readonly stepId: string } & Of
+    | { readonly status: "pending" } & Of
+  )
   & Progress<Ch>
 
 /** The input does not fit the workflow's schema. Nothing was recorded. */
@@ -83,7 +89,7 @@ export class NoOutput extends Schema.TaggedError<NoOutput>("reprise/NoOutput")("
 }
 
 /** Everything but the workflow's own errors that a driving call can fail with. */
-export type EngineError = Interpreter.DriveError | InputRejected
+export type EngineError = Exclude<Interpreter.DriveError, CheckpointRejected> | InputRejected
 export type LookError =
   | Runs.ReadError
   | Runs.RunNotFound
@@ -94,7 +100,9 @@ export type SendError = Runs.PostError | Runs.EventRejected
 
 /** A result's value or its error; `NoOutput` when the run is not over or was cancelled. */
 export const output = <A, E>(
-  result: Result<A, E> | { readonly status: "pending"; readonly runId: string }
+  result:
+    | Result<A, E>
+    | { readonly status: "pending" | "stopped"; readonly runId: string }
 ): Effect.Effect<A, E | NoOutput> => {
   switch (result.status) {
     case "success":

@@ -5,9 +5,13 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { CheckpointRejected } from "../Checkpoint.ts"
+import type * as Fork from "../Fork.ts"
+import type * as Hooks from "../Hooks.ts"
 import type * as Instruction from "../Instruction.ts"
 import type { Journal } from "../Journal.ts"
 import type * as Replay from "../Replay.ts"
+import type { LogOptions } from "../StepLog.ts"
 import type { Storage } from "../Storage.ts"
 import type { EngineError, Look, LookError, NoOutput, Result, SendError } from "./Results.ts"
 
@@ -40,6 +44,10 @@ export interface Options {
   readonly durability?: Replay.Durability | undefined
   /** The id of a run that is started without one. */
   readonly runId?: ((input: any) => string) | undefined
+  /** Hears of every step of every run, before the hooks of a call do. */
+  readonly onStepComplete?: ((event: Hooks.StepCompleted<string, any>) => unknown) | undefined
+  readonly onStepError?: ((event: Hooks.StepErred) => unknown) | undefined
+  readonly onStepSkipped?: ((event: Hooks.StepSkipped) => unknown) | undefined
 }
 
 /** What is published, by channel. */
@@ -105,7 +113,11 @@ export type ContractServices<O> =
   | Services<SchemaIn<O, "error">>
   | Services<EventsIn<O>[keyof EventsIn<O>]>
   | Services<ChannelsIn<O>[keyof ChannelsIn<O>]>
-export type BodyServices<O> = PreviousServices<O>
+type Returned<O, K extends keyof Options> = O extends
+  { readonly [P in K]: (...args: any) => infer H } ? H : never
+export type BodyServices<O> =
+  | PreviousServices<O>
+  | Hooks.HookServices<Returned<O, "onStepComplete" | "onStepError" | "onStepSkipped">>
 
 /** An event as the typed calls take it. */
 export type EventOf<Ev extends Events> = {
@@ -118,6 +130,59 @@ export type EventOf<Ev extends Events> = {
     & (undefined extends Ev[K]["Type"] ? { readonly value?: Ev[K]["Type"] }
       : { readonly value: Ev[K]["Type"] })
 }[keyof Ev & string]
+
+/** The steps of a workflow by name, with what each of them gave: the latest, of several of one name. */
+export type ResultsOf<S> = {
+  readonly [Step in S as Step extends Instruction.Named<infer Name, any> ? Name : never]?:
+    Step extends Instruction.Named<any, infer A> ? A : never
+}
+/** The names of a workflow's steps. */
+export type StepName<S> = S extends Instruction.Named<infer Name, any> ? Name : string
+
+/** What is known of the steps of a workflow, in types only. */
+export interface StepTypes {
+  /** Each step, as `Named`. */
+  readonly named: unknown
+  readonly name: unknown
+  /** What they give, by name. */
+  readonly results: unknown
+}
+
+export interface StepTypesOf<S> extends StepTypes {
+  readonly named: S
+  readonly name: StepName<S>
+  readonly results: ResultsOf<S>
+}
+
+/** What a call may hear of its steps, and print of them. */
+export type Listening<S extends StepTypes, H1, H2, H3> =
+  & Hooks.StepHooks<S["name"], S["results"], H1, H2, H3>
+  & {
+    /** Prints what the run does, for people: `true`, or what of it. Default: nothing. */
+    readonly log?: boolean | LogOptions | undefined
+  }
+
+/** What another run is begun with. */
+export interface ForkOptions<S extends StepTypes> extends RunOptions {
+  /**
+   * Other results for steps that the new run keeps, by name, or by id where several have the name. Each must
+   * be one that the step could have given.
+   */
+  readonly override?: S["results"] | undefined
+}
+
+export interface FromCheckpoint<S extends StepTypes> extends ForkOptions<S> {
+  readonly checkpoint: string
+  /** The same as `override`. */
+  readonly overrideData?: ForkOptions<S>["override"]
+}
+
+/** Where a fork is cut: before a step, or before the entry at an offset. */
+export type CutAt =
+  /** A step's id, or a name that only one has. It runs again in the new run. */
+  | { readonly fromStep: string; readonly fromOffset?: undefined }
+  /** How many entries of the journal the new run keeps. */
+  | { readonly fromOffset: number; readonly fromStep?: undefined }
 
 export interface RunOptions {
   /** Default: the contract's `runId`, else `createRunId()`. */
@@ -162,34 +227,100 @@ export interface Workflow<
   in out Ev extends Events,
   out R = never,
   out C = never,
-  out S = unknown,
+  out S extends StepTypes = any,
   out Ch extends Channels = {}
 > extends Contract<I, A, E, Ev, C, Ch>, Instruction.Driven<R> {
   /** For types only: what the test kit's stubs are typed by. */
-  readonly "~steps"?: S
+  readonly "~steps"?: S["named"]
   /**
    * Drives a run until it ends or only waits. A known run with the same input is attached to: its end,
-   * its suspension, or on with it.
+   * its suspension or where a hook stopped it, or on with it.
    */
-  readonly start: (
+  readonly start: <H1 = never, H2 = never, H3 = never>(
     input: I,
-    options?: RunOptions
-  ) => Effect.Effect<Result<A, E>, EngineError, Storage | R>
+    options?: RunOptions & Listening<S, H1, H2, H3>
+  ) => Effect.Effect<
+    Result<A, E, S["results"]>,
+    EngineError,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
   /** Drives a run to its end in this process, waiting for events and timers: its output, or its error. */
-  readonly execute: (
+  readonly execute: <H1 = never, H2 = never, H3 = never>(
     input: I,
-    options?: RunOptions
-  ) => Effect.Effect<A, E | NoOutput | EngineError, Storage | R>
-  /** Posts the event, if any, then drives the run on. */
-  readonly resume: (
+    options?: RunOptions & Listening<S, H1, H2, H3>
+  ) => Effect.Effect<
+    A,
+    E | NoOutput | EngineError,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
+  /** Posts the event, if any, then drives the run on, also from where a hook stopped it. */
+  readonly resume: <H1 = never, H2 = never, H3 = never>(
     runId: string,
-    event?: EventOf<Ev>
-  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
+    event?: EventOf<Ev>,
+    options?: Listening<S, H1, H2, H3>
+  ) => Effect.Effect<
+    Result<A, E, S["results"]>,
+    EngineError | SendError,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
   /** Asks for the run to be cancelled and drives its clean-up. A second cancel ends it at once. */
   readonly cancel: (
     runId: string,
     options?: { readonly reason?: string | undefined; readonly eventId?: string | undefined }
-  ) => Effect.Effect<Result<A, E>, EngineError | SendError, Storage | R>
+  ) => Effect.Effect<Result<A, E, S["results"]>, EngineError | SendError, Storage | R>
+  // Methods from here on: what they take is made of the steps, and a workflow may still stand for one of
+  // which less is known.
+  /**
+   * Drives a new run that keeps what another one did up to a cut. That one is only read, and recorded as the
+   * new one's source.
+   */
+  fork<H1 = never, H2 = never, H3 = never>(
+    runId: string,
+    options: CutAt & ForkOptions<S> & Listening<S, H1, H2, H3>
+  ): Effect.Effect<
+    Result<A, E, S["results"]>,
+    EngineError | Fork.StepNotFound | Fork.ForkRejected,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
+  /**
+   * Goes on with a failed run, from the step that failed: as a new run that keeps what was done before it.
+   * Refused when that was undone.
+   */
+  retryFrom<H1 = never, H2 = never, H3 = never>(
+    runId: string,
+    options?: ForkOptions<S> & Listening<S, H1, H2, H3> & {
+      /** Default: the step that failed last. */
+      readonly step?: string | undefined
+    }
+  ): Effect.Effect<
+    Result<A, E, S["results"]>,
+    EngineError | Fork.StepNotFound | Fork.ForkRejected,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
+  /** The checkpoint of a run, behind a step; default: the last that has an outcome. */
+  checkpoint(
+    runId: string,
+    options?: Fork.CheckpointOptions
+  ): Effect.Effect<string, LookError | Fork.StepNotFound, Storage>
+  /**
+   * Drives a new run from a checkpoint, on this storage, which need not know the run it was taken of. Steps up
+   * to the checkpoint's do not run again. One that this code does not go on from is `CheckpointRejected`.
+   */
+  runCheckpoint<H1 = never, H2 = never, H3 = never>(
+    checkpoint: string | FromCheckpoint<S> & Listening<S, H1, H2, H3>,
+    options?: ForkOptions<S> & Listening<S, H1, H2, H3>
+  ): Effect.Effect<
+    Result<A, E, S["results"]>,
+    EngineError | CheckpointRejected,
+    Storage | R | Hooks.HookServices<H1 | H2 | H3>
+  >
+  /** What the steps had given where a checkpoint was taken, by name. */
+  contextOf(checkpoint: string): Effect.Effect<S["results"], CheckpointRejected, C>
+  /** What this code would do with a journal if steps had given something else: what comes next. Nothing is run. */
+  whatIf(
+    journal: Journal,
+    options?: { readonly override?: ForkOptions<S>["override"] }
+  ): Fork.WhatIf
   /** What this code makes of a journal; nothing is run. */
   readonly replay: (journal: Journal) => Replay.Replayed
 }

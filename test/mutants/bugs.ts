@@ -270,8 +270,8 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   {
     bug: "run an at-most-once step while its intent is on its way",
     file: "Session.ts",
-    from: "conclusion !== undefined || this.recordIntents()",
-    to: "conclusion !== undefined || (this.recordIntents(), false)",
+    from: "conclusion !== undefined || (!isDue && this.recordIntents())",
+    to: "conclusion !== undefined || (!isDue && this.recordIntents(), false)",
     check: "intentsFirst"
   },
   {
@@ -284,7 +284,7 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   {
     bug: "say that a run is over before that is written",
     file: "Session.ts",
-    from: "conclusion !== undefined || this.recordIntents()",
+    from: "conclusion !== undefined || (!isDue && this.recordIntents())",
     to: "this.recordIntents()",
     check: "exitWritten"
   },

@@ -186,7 +186,7 @@ describe("a workflow without schemas", () => {
     const one = Workflow.make("w", function*(_ctx, who: { name: string }) {
       return who.name
     })
-    expectTypeOf(one.start).parameter(0).toEqualTypeOf<{ name: string }>()
+    expectTypeOf<Parameters<typeof one.start>[0]>().toEqualTypeOf<{ name: string }>()
     expectTypeOf<Effect.Success<ReturnType<typeof one.execute>>>().toEqualTypeOf<string>()
     expectTypeOf(one.start({ name: "Ada" })).toBeObject()
     // @ts-expect-error the name is missing
@@ -214,7 +214,7 @@ describe("a workflow without schemas", () => {
     const workflow = Workflow.make("w", { events: { go: Schema.Date } }, function*(ctx, n: number) {
       return (yield* ctx.suspend("go")).getTime() + n
     })
-    expectTypeOf(workflow.start).parameter(0).toEqualTypeOf<number>()
+    expectTypeOf<Parameters<typeof workflow.start>[0]>().toEqualTypeOf<number>()
     // @ts-expect-error not a string
     expectTypeOf(workflow.start("1"))
   })

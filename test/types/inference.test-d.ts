@@ -311,7 +311,7 @@ describe("a workflow", () => {
     })
     expectTypeOf(one.start()).toEqualTypeOf<
       Effect.Effect<
-        Workflow.Result<number, Instruction.RunError>,
+        Workflow.Result<number, Instruction.RunError, { readonly reserve?: number }>,
         Workflow.EngineError,
         Storage.Storage | Shop
       >

@@ -1,0 +1,174 @@
+/**
+ * Where a journal can be cut, and what of it a new run is given: the entries that replay needs, and
+ * nothing that only told how far an earlier owner had come.
+ *
+ * Pure; knows no code. A cut drops intents, retries, suspensions, stops, and the openings of later
+ * sessions; children whose outcome lies behind it are started anew.
+ */
+import * as Schema from "effect/Schema"
+import type { Child, Entry, Envelope, Recorded, Resume, Start, Step, Timer } from "./Entry.ts"
+
+/** An entry without its envelope, and when it was journaled (ISO 8601). */
+export interface Kept {
+  readonly entry: Entry
+  readonly timestamp: string
+}
+
+/** The beginning of a run, as another run is started from it. */
+export interface Prefix {
+  readonly workflow: string
+  readonly version: string | undefined
+  /** The run it comes from. */
+  readonly runId: string
+  /** Of the first entry of that run that is not kept. */
+  readonly offset: number
+  /** The input, encoded. */
+  readonly metadata: Schema.Json | undefined
+  readonly seed: string
+  /** When the run was started; ISO 8601. */
+  readonly timestamp: string
+  /** The run that that one goes on from, and the events that were taken before. */
+  readonly continues: string | undefined
+  readonly taken: ReadonlyArray<string>
+  readonly entries: ReadonlyArray<Kept>
+}
+
+/** No step of this id, or several of this name, are in the run. Nothing was changed. */
+export class StepNotFound
+  extends Schema.TaggedError<StepNotFound>("reprise/StepNotFound")("StepNotFound", {
+    runId: Schema.String,
+    step: Schema.String,
+    /** The ids of the steps that the run has. */
+    allowed: Schema.Array(Schema.String)
+  })
+{
+  override get message(): string {
+    const shown = this.allowed.slice(0, 20).map((id) => `"${id}"`).join(", ")
+    const more = this.allowed.length > 20 ? ` and ${this.allowed.length - 20} more` : ""
+    const has = this.allowed.length === 0
+      ? "It has no outcome of a step yet."
+      : `It has: ${shown}${more}.`
+    return `Run "${this.runId}" has no step "${this.step}", or several of that name. ${has} Name a step by its id.`
+  }
+}
+
+const isKept = ({ type }: Entry): boolean => {
+  switch (type) {
+    case "start":
+    case "suspend":
+    case "intent":
+    case "retry":
+    case "stop":
+    case "complete":
+    case "error":
+    case "cancelled":
+    case "continue":
+      return false
+    default:
+      return true
+  }
+}
+
+/** What of `entries` a new run needs. */
+export const keep = (entries: ReadonlyArray<Kept>): ReadonlyArray<Kept> =>
+  entries.filter(({ entry }) => isKept(entry))
+
+const envelope = [
+  "session",
+  "offset",
+  "timestamp",
+  "incarnation",
+  "writer",
+  "prev",
+  "sum"
+] as const satisfies ReadonlyArray<keyof Envelope>
+
+/** An entry as it was before it was written. */
+export const bare = (recorded: Recorded): Entry => {
+  const entry: Partial<Recorded> = { ...recorded }
+  for (const field of envelope) delete entry[field]
+  return entry as Entry
+}
+
+/** The first `offset` entries of a journal, as the beginning of another. */
+export const upTo = (
+  runId: string,
+  entries: ReadonlyArray<Recorded>,
+  offset: number
+): Prefix => {
+  const first = entries[0] as Recorded & Start
+  const kept = entries.slice(1, offset).map((entry) => ({
+    entry: bare(entry),
+    timestamp: entry.timestamp
+  }))
+  return prefix(runId, first, offset, kept)
+}
+
+/** The prefix that `kept` is, of a run that `first` opened. */
+export const prefix = (
+  runId: string,
+  first: Start & { readonly timestamp: string },
+  offset: number,
+  kept: ReadonlyArray<Kept>
+): Prefix => ({
+  workflow: first.workflow ?? "",
+  version: first.version,
+  runId,
+  offset,
+  metadata: first.metadata,
+  seed: first.seed ?? "",
+  timestamp: first.timestamp,
+  continues: first.continues,
+  taken: first.taken ?? [],
+  entries: keep(kept)
+})
+
+const nameOf = (entry: Entry): string | undefined => "name" in entry ? entry.name : undefined
+
+/** The id of the step that `step` names, by id, or by a name that only one has. */
+export const find = (
+  runId: string,
+  entries: ReadonlyArray<Entry>,
+  step: string
+): string | StepNotFound => {
+  const ids = new Map<string, string | undefined>()
+  for (const entry of entries) {
+    if ("stepId" in entry && !ids.has(entry.stepId)) ids.set(entry.stepId, nameOf(entry))
+  }
+  if (ids.has(step)) return step
+  const named = Array.from(ids).filter(([, name]) => name === step)
+  return named.length === 1
+    ? named[0]![0]
+    : new StepNotFound({ runId, step, allowed: [...ids.keys()] })
+}
+
+/** The offset of the first entry of a step. */
+export const before = (
+  runId: string,
+  entries: ReadonlyArray<Entry>,
+  step: string
+): number | StepNotFound => {
+  const id = find(runId, entries, step)
+  return typeof id === "string"
+    ? entries.findIndex((entry) =>
+      "stepId" in entry && entry.stepId === id && entry.type !== "stop"
+    )
+    : id
+}
+
+/** The offset behind the outcome of a step. */
+export const behind = (
+  runId: string,
+  entries: ReadonlyArray<Entry>,
+  step: string
+): number | StepNotFound => {
+  const id = find(runId, entries, step)
+  if (typeof id !== "string") return id
+  const at = entries.findIndex((entry) => isOutcome(entry) && entry.stepId === id)
+  const allowed = () => entries.flatMap((entry) => isOutcome(entry) ? [entry.stepId] : [])
+  return at < 0 ? new StepNotFound({ runId, step, allowed: allowed() }) : at + 1
+}
+
+export const isOutcome = (entry: Entry): entry is Step | Child | Resume | Timer =>
+  entry.type === "step" || entry.type === "child" || entry.type === "resume"
+  || entry.type === "timer"

@@ -1,0 +1,376 @@
+/**
+ * Runs that begin with what another run did: forks, retries of failed runs, checkpoints and runs from them,
+ * and the question what a run would do if a step had given something else.
+ *
+ * The run that something is taken from is only read. Driving the new one is `Interpreter`'s.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Checkpoint from "./Checkpoint.ts"
+import * as Codec from "./Codec.ts"
+import * as Cut from "./Cut.ts"
+import * as Ending from "./Ending.ts"
+import { enqueue, type EnqueueError } from "./Enqueue.ts"
+import type { Recorded, Start } from "./Entry.ts"
+import { found, type ReadError } from "./Find.ts"
+import * as Journal from "./Journal.ts"
+import { type Begin, compare, type VersionMismatch } from "./Opening.ts"
+import * as Override from "./Override.ts"
+import { ForkRejected } from "./Override.ts"
+import * as Past from "./Past.ts"
+import type { Program } from "./Program.ts"
+import type { RunExists, RunNotFound } from "./Refusals.ts"
+import * as Replay from "./Replay.ts"
+import * as RunId from "./RunId.ts"
+import type { Storage } from "./Storage.ts"
+
+export { StepNotFound } from "./Cut.ts"
+export { ForkRejected } from "./Override.ts"
+
+/** Where a run is cut: before the first entry of a step, or before the entry at an offset. */
+export interface At {
+  /** A step's id, or a name that only one step has. It runs again in the new run. */
+  readonly fromStep?: string | undefined
+  /** How many entries of the journal the new run keeps, from 1. */
+  readonly fromOffset?: number | undefined
+}
+
+/** A run that is to be begun. */
+export interface Begun {
+  readonly runId: string
+  readonly begin: Begin
+}
+
+export type FindError = ReadError | RunNotFound | RunId.RunIdRejected
+
+/** The beginning of a run up to a cut. */
+const cut = (
+  journal: Journal.Journal,
+  { fromOffset, fromStep }: At
+): Cut.Prefix | Cut.StepNotFound | ForkRejected => {
+  const { entries, runId } = journal
+  if ((fromStep === undefined) === (fromOffset === undefined)) {
+    return new ForkRejected({
+      runId,
+      saw: fromStep === undefined
+        ? "it was not said where to cut it"
+        : "two places to cut it were given",
+      instead: "Give either fromStep or fromOffset"
+    })
+  }
+  const offset = fromStep === undefined ? fromOffset! : Cut.before(runId, entries, fromStep)
+  if (typeof offset !== "number") return offset
+  if (!Number.isInteger(offset) || offset < 1 || offset > entries.length) {
+    return new ForkRejected({
+      runId,
+      saw: `it has no entry to cut before at offset ${offset}`,
+      instead: `Give an offset from 1 to ${entries.length}`
+    })
+  }
+  return Cut.upTo(runId, entries, offset)
+}
+
+/** What a new run is begun with. */
+const beginOf = (prefix: Cut.Prefix, isCheckpoint: boolean): Begin => ({
+  metadata: () => structuredClone(prefix.metadata),
+  prefix,
+  isCheckpoint
+})
+
+/** The opening of a prefix, for code that is to be replayed against it. */
+const openingOf = (prefix: Cut.Prefix): Past.First => {
+  const { continues, metadata, seed, taken, timestamp, version, workflow } = prefix
+  const start: Start = {
+    type: "start",
+    workflow,
+    ...(version === undefined ? undefined : { version }),
+    ...(metadata === undefined ? undefined : { metadata }),
+    seed,
+    ...(continues === undefined ? undefined : { continues }),
+    ...(taken.length === 0 ? undefined : { taken })
+  }
+  return { ...start, timestamp, incarnation: "" }
+}
+
+/** The prefix with other results. */
+const overridden = (
+  newest: Program,
+  prefix: Cut.Prefix,
+  override: Override.Override | undefined,
+  services: Context.Context<never>
+): Cut.Prefix | Cut.StepNotFound | ForkRejected => {
+  if (override === undefined || Object.keys(override).length === 0) return prefix
+  const program = Replay.ofVersion(newest, prefix.version) ?? newest
+  const of = { program, runId: prefix.runId, services }
+  const entries = Override.apply(of, openingOf(prefix), prefix.entries, override)
+  return Override.isRefusal(entries) ? entries : { ...prefix, entries }
+}
+
+/** How a run of this workflow is forked. */
+export const fork = (
+  program: Program,
+  runId: string,
+  options: At & {
+    readonly runId?: string | undefined
+    readonly override?: Override.Override | undefined
+  }
+): Effect.Effect<
+  Begun,
+  FindError | RunExists | VersionMismatch | Cut.StepNotFound | ForkRejected,
+  Storage
+> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<never>()
+    const loaded = yield* found(runId)
+    yield* compare(program, loaded, undefined, services)
+    const prefix = yield* orFail(cut(loaded.journal, options))
+    const changed = yield* orFail(overridden(program, prefix, options.override, services))
+    return { runId: yield* idFor(options), begin: beginOf(changed, false) }
+  })
+
+const idFor = ({ runId }: { readonly runId?: string | undefined }) =>
+  RunId.check(runId ?? RunId.createRunId())
+
+type Refusal = Override.Refusal | Checkpoint.CheckpointRejected
+
+/** Fails with what is a refusal. */
+const orFail = <A>(
+  outcome: A
+): Effect.Effect<Exclude<A, Refusal>, Extract<A, Refusal>> =>
+  Override.isRefusal(outcome) || outcome instanceof Checkpoint.CheckpointRejected
+    ? Effect.fail(outcome as Extract<A, Refusal>)
+    : Effect.succeed(outcome as Exclude<A, Refusal>)
+
+/** How a failed run goes on from the step that failed: as a new run that keeps what was done before it. */
+export const retryFrom = (
+  program: Program,
+  runId: string,
+  options: {
+    readonly step?: string | undefined
+    readonly runId?: string | undefined
+    readonly override?: Override.Override | undefined
+  }
+): ReturnType<typeof fork> =>
+  Effect.gen(function*() {
+    const { journal } = yield* found(runId)
+    const { entries } = journal
+    const reject = (saw: string, instead: string) => new ForkRejected({ runId, saw, instead })
+    if (entries.at(-1)?.type !== "error") {
+      return yield* reject(
+        "it has not failed",
+        `Go on with an open run with resume("${runId}"), or fork it from a step`
+      )
+    }
+    const failed = options.step ?? lastFailed(entries)
+    if (failed === undefined) {
+      return yield* reject(
+        "no step of it failed: its body did, of itself",
+        `Choose where to go on from: fork("${runId}", { fromStep })`
+      )
+    }
+    const offset = yield* orFail(Cut.before(runId, entries, failed))
+    const undone = entries.slice(offset).flatMap((entry) =>
+      entry.type === "undo" ? [entry.stepId] : []
+    )
+    const kept = entries.slice(0, offset)
+      .flatMap((entry) => "stepId" in entry && undone.includes(entry.stepId) ? [entry.stepId] : [])
+    if (kept.length > 0) {
+      return yield* reject(
+        `what was done before step "${failed}" was undone when it failed: ${
+          kept.map((id) => `"${id}"`).join(", ")
+        }`,
+        `Do that again too: fork("${runId}", { fromStep: "${kept[0]}" })`
+      )
+    }
+    const { override, runId: next } = options
+    return yield* fork(program, runId, { fromOffset: offset, runId: next, override })
+  })
+
+const lastFailed = (entries: ReadonlyArray<Recorded>): string | undefined => {
+  const last = entries.findLast((entry) =>
+    (entry.type === "step" || entry.type === "child") && entry.error !== undefined
+  )
+  return last !== undefined && "stepId" in last ? last.stepId : undefined
+}
+
+/** Records a fork without driving it, and without its code. Gives its id. */
+export const record = (
+  runId: string,
+  options: At & { readonly runId?: string | undefined }
+): Effect.Effect<string, FindError | EnqueueError | Cut.StepNotFound | ForkRejected, Storage> =>
+  Effect.gen(function*() {
+    const { journal } = yield* found(runId)
+    const prefix = yield* orFail(cut(journal, options))
+    const id = yield* idFor(options)
+    yield* enqueue(codeless(prefix), id, beginOf(prefix, false))
+    return id
+  })
+
+/** What can be known of a workflow without its code. */
+const codeless = ({ version, workflow }: Cut.Prefix): Program => ({
+  name: workflow,
+  version,
+  input: Codec.strict,
+  output: Codec.strict,
+  error: undefined,
+  events: {},
+  channels: {},
+  durability: "sync",
+  retired: [],
+  previous: [],
+  runIdOf: undefined,
+  hasBody: false,
+  body: () => [].values(),
+  hook: undefined,
+  accumulates: false
+})
+
+// ---------------------------------------------------------------------------------------------------
+// checkpoints
+
+export interface CheckpointOptions {
+  /** The step whose outcome is the last that the checkpoint has: its id, or a name that only one has. Default: the last. */
+  readonly after?: string | undefined
+  /** How long it may be gone on from. Default: as `Checkpoint.Lifetime` says. */
+  readonly expiresIn?: Duration.Input | undefined
+}
+
+/** The checkpoint of a run behind a step. Needs no code. */
+export const checkpoint = (
+  runId: string,
+  { after, expiresIn }: CheckpointOptions
+): Effect.Effect<string, FindError | Cut.StepNotFound, Storage> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<never>()
+    const now = yield* Clock.currentTimeMillis
+    const { entries } = (yield* found(runId)).journal
+    const last = entries.findLast((entry) => Cut.isOutcome(entry))
+    const step = after ?? (last !== undefined && "stepId" in last ? last.stepId : "")
+    const offset = yield* orFail(Cut.behind(runId, entries, step))
+    const at = entries[offset - 1]!
+    const stepId = "stepId" in at ? at.stepId : ""
+    const made = {
+      ...Cut.upTo(runId, entries, offset),
+      stepId,
+      stepName: "name" in at ? at.name : stepId,
+      createdAt: now
+    }
+    return Checkpoint.text(
+      made,
+      expiresIn === undefined ? services : Context.add(services, Checkpoint.Lifetime, expiresIn)
+    )
+  })
+
+/** How a run is begun from a checkpoint. */
+export const fromCheckpoint = (
+  program: Program,
+  text: string,
+  options: {
+    readonly runId?: string | undefined
+    readonly override?: Override.Override | undefined
+  }
+): Effect.Effect<
+  Begun & { readonly checkpoint: Checkpoint.Checkpoint },
+  Checkpoint.CheckpointRejected | RunId.RunIdRejected
+> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<never>()
+    const checkpoint = yield* opened(program, text)
+    const changed = overridden(program, checkpoint, options.override, services)
+    if (changed instanceof Cut.StepNotFound) {
+      return yield* Checkpoint.rejected("UnknownStep", changed.message)
+    }
+    if (changed instanceof ForkRejected) {
+      return yield* Checkpoint.rejected("OverrideRejected", changed.saw)
+    }
+    return { runId: yield* idFor(options), begin: beginOf(changed, true), checkpoint }
+  })
+
+/** A checkpoint of this workflow. */
+const opened = (
+  { name }: Program,
+  text: string
+): Effect.Effect<Checkpoint.Checkpoint, Checkpoint.CheckpointRejected> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<never>()
+    const checkpoint = yield* orFail(
+      Checkpoint.open(text, services, yield* Clock.currentTimeMillis)
+    )
+    if (checkpoint.workflow !== name) {
+      const saw = `it is of workflow "${checkpoint.workflow}", and was given to "${name}"`
+      return yield* Checkpoint.rejected("OtherWorkflow", saw)
+    }
+    return checkpoint
+  })
+
+/** What the steps had given where a checkpoint was taken; of a pipeline, the merged context. */
+export const contextOf = (
+  newest: Program,
+  text: string
+): Effect.Effect<unknown, Checkpoint.CheckpointRejected> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<never>()
+    const checkpoint = yield* opened(newest, text)
+    const program = Replay.ofVersion(newest, checkpoint.version) ?? newest
+    const first = openingOf(checkpoint)
+    const of = { program, runId: checkpoint.runId, services }
+    const context = Past.ofEntries(of, first, checkpoint.entries)
+    return typeof context === "string"
+      ? yield* Checkpoint.rejected("ChangedDefinition", context)
+      : context.context
+  })
+
+// ---------------------------------------------------------------------------------------------------
+// what if
+
+/** What the code would do with a journal in which steps had given something else. Nothing is run. */
+export type WhatIf =
+  & (
+    | Exclude<Replay.Replayed, { readonly _tag: "Diverged" }>
+    /** The override names no step of the journal, or a value that it could not have given. */
+    | {
+      readonly _tag: "Refused"
+      readonly error: Cut.StepNotFound | ForkRejected | Replay.ReplayMismatch
+    }
+  )
+  & {
+    /** How many entries of the journal the code still goes along with. */
+    readonly offset: number
+    /** What the journal has there instead, if the run would have parted from it. */
+    readonly instead?: Recorded
+  }
+
+/** Replays a journal with other results, up to where the code parts from it. */
+export const whatIf = (
+  newest: Program,
+  journal: Journal.Journal,
+  override: Override.Override | undefined,
+  services: Context.Context<never>
+): WhatIf => {
+  const { runId } = journal
+  const [first] = journal.entries
+  const refused = (error: Extract<WhatIf, { _tag: "Refused" }>["error"]): WhatIf => ({
+    _tag: "Refused",
+    error,
+    offset: 0
+  })
+  const base = Ending.replay(newest, { ...journal, entries: journal.entries.slice(0, 1) }, services)
+  if (base._tag === "Diverged") return refused(base.mismatch)
+  const program = Replay.ofVersion(newest, (first as Start).version) ?? newest
+  const of = { program, runId, services }
+  const opening = structuredClone(first) as Recorded & Start
+  const kept = journal.entries.slice(1).map((entry) => ({ entry, timestamp: entry.timestamp }))
+  const changed = override === undefined ? kept : Override.apply(of, opening, kept, override)
+  if (Override.isRefusal(changed)) return refused(changed)
+  const entries = [opening, ...changed.map(({ entry }) => entry as Recorded)]
+  const machine = Ending.machine(of, structuredClone(entries))
+  const at = machine === undefined ? undefined : Replay.feed(machine, structuredClone(entries))
+  const parted = machine?.diverged === undefined ? undefined : at
+  const until = parted ?? entries.length
+  const now = Ending.replay(newest, { ...journal, entries: entries.slice(0, until) }, services)
+  if (now._tag === "Diverged") return refused(now.mismatch)
+  const instead = parted === undefined ? undefined : journal.entries[parted]
+  return { ...now, offset: until, ...(instead === undefined ? undefined : { instead }) }
+}
