@@ -1,11 +1,14 @@
 /**
- * For Node: the local storage with Node's file system already in it. Needs `@effect/platform-node`.
+ * For Node: the local storage with Node's file system already in it, and keys for checkpoints. Needs
+ * `@effect/platform-node`.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Layer from "effect/Layer"
 // From the main entry, so that both are one file when they are built.
 import { LocalStorage, type Storage } from "./index.ts"
+
+export * as NodeCheckpointKeys from "./node/CheckpointKeys.ts"
 
 /** The local storage on Node. */
 export const NodeLocalStorage = {

@@ -83,6 +83,7 @@ const folderRanks: Record<string, number> = {
   http: 10,
   storage: 10,
   testing: 11.5,
+  node: 11.5,
   cli: 13
 }
 
