@@ -7,6 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import type { Child, Entry, Envelope, Recorded, Resume, Start, Step, Timer } from "./Entry.ts"
+import { byName, type Naming } from "./Naming.ts"
 
 /** An entry without its envelope, and when it was journaled (ISO 8601). */
 export interface Kept {
@@ -123,22 +124,36 @@ export const prefix = (
   entries: keep(kept)
 })
 
-const nameOf = (entry: Entry): string | undefined => "name" in entry ? entry.name : undefined
+const nameOf = (entry: Entry): string => "name" in entry ? entry.name : ""
 
-/** The id of the step that `step` names, by id, or by a name that only one has. */
+/** Which of the entries of one step of a pipeline is meant: its condition and its choice come before its end. */
+type Which = "first" | "last"
+
+/**
+ * The id of the step that `step` names: an id, or a name that only one step has. With `naming` what a
+ * pipeline calls it, too.
+ */
 export const find = (
   runId: string,
   entries: ReadonlyArray<Entry>,
-  step: string
+  step: string,
+  naming: Naming = byName,
+  which: Which = "last"
 ): string | StepNotFound => {
-  const ids = new Map<string, string | undefined>()
+  const ids = new Map<string, string>()
   for (const entry of entries) {
-    if ("stepId" in entry && !ids.has(entry.stepId)) ids.set(entry.stepId, nameOf(entry))
+    if ("stepId" in entry && entry.type !== "stop" && !ids.has(entry.stepId)) {
+      ids.set(entry.stepId, nameOf(entry))
+    }
   }
   if (ids.has(step)) return step
-  const named = Array.from(ids).filter(([, name]) => name === step)
-  return named.length === 1
-    ? named[0]![0]
+  const named = Array.from(ids).flatMap(([id, name]) => {
+    const { kind, label } = naming(id, name)
+    return kind !== "own" && (label === step || name === step) ? [{ id, kind }] : []
+  })
+  const isOne = new Set(named.map(({ kind }) => kind)).size === named.length
+  return named.length > 0 && isOne
+    ? named.at(which === "first" ? 0 : -1)!.id
     : new StepNotFound({ runId, step, allowed: [...ids.keys()] })
 }
 
@@ -146,9 +161,10 @@ export const find = (
 export const before = (
   runId: string,
   entries: ReadonlyArray<Entry>,
-  step: string
+  step: string,
+  naming?: Naming
 ): number | StepNotFound => {
-  const id = find(runId, entries, step)
+  const id = find(runId, entries, step, naming, "first")
   return typeof id === "string"
     ? entries.findIndex((entry) =>
       "stepId" in entry && entry.stepId === id && entry.type !== "stop"
@@ -160,13 +176,14 @@ export const before = (
 export const behind = (
   runId: string,
   entries: ReadonlyArray<Entry>,
-  step: string
+  step: string,
+  naming?: Naming
 ): number | StepNotFound => {
-  const id = find(runId, entries, step)
-  if (typeof id !== "string") return id
-  const at = entries.findIndex((entry) => isOutcome(entry) && entry.stepId === id)
-  const allowed = () => entries.flatMap((entry) => isOutcome(entry) ? [entry.stepId] : [])
-  return at < 0 ? new StepNotFound({ runId, step, allowed: allowed() }) : at + 1
+  const outcomes = entries.filter((entry) => isOutcome(entry))
+  const id = find(runId, outcomes, step, naming)
+  return typeof id === "string"
+    ? entries.findIndex((entry) => isOutcome(entry) && entry.stepId === id) + 1
+    : id
 }
 
 export const isOutcome = (entry: Entry): entry is Step | Child | Resume | Timer =>

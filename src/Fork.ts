@@ -16,12 +16,13 @@ import { enqueue, type EnqueueError } from "./Enqueue.ts"
 import type { Recorded, Start } from "./Entry.ts"
 import { found, type ReadError } from "./Find.ts"
 import * as Journal from "./Journal.ts"
+import type { Naming } from "./Naming.ts"
 import { type Begin, compare, type VersionMismatch } from "./Opening.ts"
 import * as Override from "./Override.ts"
 import { ForkRejected } from "./Override.ts"
 import * as Past from "./Past.ts"
 import type { Program } from "./Program.ts"
-import type { RunExists, RunNotFound } from "./Refusals.ts"
+import { RunExists, type RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import type { Storage } from "./Storage.ts"
@@ -48,7 +49,8 @@ export type FindError = ReadError | RunNotFound | RunId.RunIdRejected
 /** The beginning of a run up to a cut. */
 const cut = (
   journal: Journal.Journal,
-  { fromOffset, fromStep }: At
+  { fromOffset, fromStep }: At,
+  naming?: Naming
 ): Cut.Prefix | Cut.StepNotFound | ForkRejected => {
   const { entries, runId } = journal
   if ((fromStep === undefined) === (fromOffset === undefined)) {
@@ -60,7 +62,7 @@ const cut = (
       instead: "Give either fromStep or fromOffset"
     })
   }
-  const offset = fromStep === undefined ? fromOffset! : Cut.before(runId, entries, fromStep)
+  const offset = fromStep === undefined ? fromOffset! : Cut.before(runId, entries, fromStep, naming)
   if (typeof offset !== "number") return offset
   if (!Number.isInteger(offset) || offset < 1 || offset > entries.length) {
     return new ForkRejected({
@@ -125,7 +127,7 @@ export const fork = (
     const services = yield* Effect.context<never>()
     const loaded = yield* found(runId)
     yield* compare(program, loaded, undefined, services)
-    const prefix = yield* orFail(cut(loaded.journal, options))
+    const prefix = yield* orFail(cut(loaded.journal, options, program.naming))
     const changed = yield* orFail(overridden(program, prefix, options.override, services))
     return { runId: yield* idFor(options), begin: beginOf(changed, false) }
   })
@@ -170,7 +172,7 @@ export const retryFrom = (
         `Choose where to go on from: fork("${runId}", { fromStep })`
       )
     }
-    const offset = yield* orFail(Cut.before(runId, entries, failed))
+    const offset = yield* orFail(Cut.before(runId, entries, failed, program.naming))
     const undone = entries.slice(offset).flatMap((entry) =>
       entry.type === "undo" ? [entry.stepId] : []
     )
@@ -224,7 +226,8 @@ const codeless = ({ version, workflow }: Cut.Prefix): Program => ({
   hasBody: false,
   body: () => [].values(),
   hook: undefined,
-  accumulates: false
+  accumulates: false,
+  naming: undefined
 })
 
 // ---------------------------------------------------------------------------------------------------
@@ -237,18 +240,24 @@ export interface CheckpointOptions {
   readonly expiresIn?: Duration.Input | undefined
 }
 
-/** The checkpoint of a run behind a step. Needs no code. */
+/** The checkpoint of a run of this workflow, behind a step. Nothing is replayed. */
 export const checkpoint = (
+  { name, naming }: Program,
   runId: string,
   { after, expiresIn }: CheckpointOptions
-): Effect.Effect<string, FindError | Cut.StepNotFound, Storage> =>
+): Effect.Effect<string, FindError | RunExists | Cut.StepNotFound, Storage> =>
   Effect.gen(function*() {
     const services = yield* Effect.context<never>()
     const now = yield* Clock.currentTimeMillis
-    const { entries } = (yield* found(runId)).journal
+    const { journal } = yield* found(runId)
+    const { entries } = journal
+    const recorded = Journal.first(journal)?.workflow ?? ""
+    if (recorded !== name) {
+      return yield* new RunExists({ runId, differs: "workflow", seen: name, recorded })
+    }
     const last = entries.findLast((entry) => Cut.isOutcome(entry))
     const step = after ?? (last !== undefined && "stepId" in last ? last.stepId : "")
-    const offset = yield* orFail(Cut.behind(runId, entries, step))
+    const offset = yield* orFail(Cut.behind(runId, entries, step, naming))
     const at = entries[offset - 1]!
     const stepId = "stepId" in at ? at.stepId : ""
     const made = {

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { describe } from "./internal/describe.ts"
+import type { Naming } from "./Naming.ts"
 
 /**
  * A hook threw, failed or rejected. The call fails with this; the step's outcome is journaled and stays,
@@ -34,8 +35,6 @@ export interface Heard {
   readonly runId: string
   readonly stepId: string
   readonly stepName: string
-  /** True for what a pipeline journals for itself: nobody else hears of it. */
-  readonly isQuiet: boolean
   /** Milliseconds from the first attempt of its session to the outcome. */
   readonly duration: number
   /** UTC milliseconds of the outcome. */
@@ -44,11 +43,13 @@ export interface Heard {
   readonly result: Schema.Json | undefined
   /** As a body hears it. */
   readonly error: () => unknown
+  /** Of the error, as it stands in the journal. */
+  readonly tag: string | undefined
   /** A deep copy. */
   readonly context: () => unknown
   readonly checkpoint: () => string
-  /** UTC milliseconds at which the container that ends here began. */
-  readonly began: number | undefined
+  /** UTC milliseconds of the outcome before the entries, just before this one, whose step ids are parts of it. */
+  readonly since: (isPart: (stepId: string) => boolean) => number
   readonly stop: () => void
 }
 
@@ -56,7 +57,6 @@ export interface Heard {
 export type Hook = (heard: Heard) => Effect.Effect<void, HookFailed> | undefined
 
 interface Of {
-  /** The step's name, as the journal has it. */
   readonly runId: string
   /** Names the step within its run: `classify`, `classify#2`, `fan[us]/charge`. */
   readonly stepId: string
@@ -95,8 +95,11 @@ export interface StepErred<out Name = string> extends Of {
 /** A step does not run: an earlier session or the source of a checkpoint did it, or a pipeline leaves it out. */
 export interface StepSkipped<out Name = string> extends Of {
   readonly stepName: Name
-  /** `replayed`: its outcome stands in the journal; `condition`: a pipeline's condition said no. */
-  readonly reason: "replayed" | "condition"
+  /**
+   * `replayed`: its outcome stands in the journal; of a pipeline, `condition`: its condition said no, `circuit`:
+   * its circuit breaker is open.
+   */
+  readonly reason: "replayed" | "condition" | "circuit"
 }
 
 /** A function compared as a method is: a workflow may stand for one of whose steps less is known. */
@@ -116,10 +119,14 @@ export interface StepHooks<Name, Context, H1 = unknown, H2 = unknown, H3 = unkno
 }
 
 /** What the Effects that hooks return need. */
-export type HookServices<H> = H extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+export type HookServices<H> = 0 extends 1 & H ? never
+  : H extends Effect.Effect<infer _A, infer _E, infer R> ? R
+  : never
 
 const isPromise = (u: unknown): u is PromiseLike<unknown> =>
   typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
+
+const GeneratorFunction = (function*() {}).constructor as new() => object
 
 /** Calls a hook of the user's and waits for what it returns. */
 export const call = <Event>(
@@ -134,6 +141,9 @@ export const call = <Event>(
   }
   let said: unknown
   try {
+    if (hook instanceof GeneratorFunction) {
+      throw new TypeError("it is a generator function: wrap it in Effect.fn")
+    }
     said = hook(event)
   } catch (error) {
     return Effect.fail(failed(error))
@@ -151,67 +161,88 @@ export const call = <Event>(
   )
 }
 
-/** The event of a completed step; `names` may be a pipeline's own. */
-export class Completed implements StepCompleted {
+/** The event of a completed step. */
+class Completed implements StepCompleted {
   readonly runId: string
   readonly stepId: string
   readonly stepName: string
   readonly duration: number
-  private readonly heard: Heard
-  private copied: { readonly context: unknown } | undefined
-  private made: string | undefined
+  readonly #heard: Heard
+  #copied: { readonly context: unknown } | undefined
+  #made: string | undefined
 
-  constructor(heard: Heard, stepName = heard.stepName, duration = heard.duration) {
+  constructor(heard: Heard, stepName: string, duration: number) {
     this.runId = heard.runId
     this.stepId = heard.stepId
     this.stepName = stepName
     this.duration = duration
-    this.heard = heard
+    this.#heard = heard
   }
 
   get context(): unknown {
-    return (this.copied ??= { context: this.heard.context() }).context
+    return (this.#copied ??= { context: this.#heard.context() }).context
   }
 
   get checkpoint(): string {
-    return this.made ??= this.heard.checkpoint()
+    return this.#made ??= this.#heard.checkpoint()
   }
 
-  readonly stop = (): void => this.heard.stop()
-  readonly stopPipeline = (): void => this.heard.stop()
+  readonly stop = (): void => this.#heard.stop()
+  readonly stopPipeline = (): void => this.#heard.stop()
+
+  /** What an event says besides what is made when it is asked for. */
+  toJSON(): unknown {
+    const { duration, runId, stepId, stepName } = this
+    return { runId, stepId, stepName, duration }
+  }
 }
 
-/** What the engine calls for the hooks of a workflow, or undefined without any. */
-export const ofHooks = (hooks: StepHooks<any, any>): Hook | undefined => {
+/** What the engine calls for the hooks of a workflow whose steps are named by `naming`; undefined without any. */
+export const ofHooks = (
+  hooks: StepHooks<any, any>,
+  naming: Naming
+): Hook | undefined => {
   const { onStepComplete, onStepError, onStepSkipped } = hooks
   if (onStepComplete === undefined && onStepError === undefined && onStepSkipped === undefined) {
     return undefined
   }
-  return (heard) => {
-    const { duration, is, isQuiet, runId, stepId, stepName } = heard
-    if (isQuiet) return undefined
-    switch (is) {
-      case "completed":
-        return onStepComplete === undefined
-          ? undefined
-          : call(heard, "onStepComplete", onStepComplete, new Completed(heard))
-      case "failed":
-        return onStepError === undefined ? undefined : call(heard, "onStepError", onStepError, {
-          runId,
-          stepId,
-          stepName,
-          duration,
-          error: heard.error()
-        })
-      case "skipped":
-        return onStepSkipped === undefined
-          ? undefined
-          : call(heard, "onStepSkipped", onStepSkipped, {
-            runId,
-            stepId,
-            stepName,
-            reason: "replayed"
-          })
-    }
+  const skipped = (heard: Heard, stepName: string, reason: StepSkipped["reason"]) => {
+    const { runId, stepId } = heard
+    return onStepSkipped === undefined
+      ? undefined
+      : call(heard, "onStepSkipped", onStepSkipped, { runId, stepId, stepName, reason })
   }
+  return (heard) => {
+    const { is, runId, stepId } = heard
+    const { kind, label: stepName, skipsOpen } = naming(stepId, heard.stepName)
+    if (kind === "own" || (kind === "decision" && is !== "failed")) return undefined
+    if (kind === "condition" && is !== "failed") {
+      return heard.result === false ? skipped(heard, stepName, "condition") : undefined
+    }
+    if (is === "skipped") return skipped(heard, stepName, "replayed")
+    const duration = kind === "end" ? heard.at - heard.since(partOf(stepId)) : heard.duration
+    if (is === "completed") {
+      return onStepComplete === undefined
+        ? undefined
+        : call(heard, "onStepComplete", onStepComplete, new Completed(heard, stepName, duration))
+    }
+    if (skipsOpen === true && heard.tag === "CircuitOpen") {
+      return skipped(heard, stepName, "circuit")
+    }
+    return onStepError === undefined
+      ? undefined
+      : call(heard, "onStepError", onStepError, {
+        runId,
+        stepId,
+        stepName,
+        duration,
+        error: heard.error()
+      })
+  }
+}
+
+/** Whether a step stands in the container whose end has this id: `route!` is the end of `route[case]/…`. */
+const partOf = (stepId: string) => {
+  const [, name = stepId, count = ""] = /^(.*)!(#\d+)?$/.exec(stepId) ?? []
+  return (id: string): boolean => id.startsWith(`${name}${count}[`) || id === `${name}>${count}`
 }

@@ -6,6 +6,7 @@ import type * as Codec from "./Codec.ts"
 import type { Hook } from "./Hooks.ts"
 import type * as Instruction from "./Instruction.ts"
 import type { Exposed } from "./Machine.ts"
+import type { Naming } from "./Naming.ts"
 
 /** What the engine needs of a workflow. */
 export interface Program {
@@ -34,6 +35,8 @@ export interface Program {
    * merged into what the last step gave then, and it is the context that a hook is shown.
    */
   readonly accumulates: boolean
+  /** How its steps are called before people; by their names in the journal, when undefined. */
+  readonly naming: Naming | undefined
 }
 
 /**

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { Entry, Recorded, Step } from "./Entry.ts"
+import { byPlace, type Named, type Naming } from "./Naming.ts"
 import { type Observer, Observers, type RunEvent } from "./Observer.ts"
 import * as Outline from "./Outline.ts"
 import * as Text from "./Text.ts"
@@ -30,28 +31,13 @@ export interface LogOptions {
   readonly colors?: boolean | undefined
 }
 
-/** How a step is shown. `condition` and `own` are what a pipeline journals for itself. */
-export interface Named {
-  readonly label: string
-  readonly kind: "step" | "branch" | "transform" | "condition" | "decision" | "end" | "own"
-  /** False for one that is not to be printed, true for one that is even if nothing else is. */
-  readonly log?: boolean | undefined
-}
-
 export interface Of {
   /** As in "Starting pipeline". */
   readonly what: string
   readonly workflow: string
-  readonly name: (stepId: string, name: string) => Named
+  readonly name: Naming
   /** The step that the call goes on from a checkpoint of. */
   readonly from?: string | undefined
-}
-
-/** Names steps by where they stand. */
-export const byPlace = (stepId: string): Named => {
-  const { branches, name } = Outline.place(stepId)
-  const path = branches.flatMap(({ fan, key }) => [fan, key])
-  return { label: [...path, name].join("/"), kind: "step" }
 }
 
 /** Prints what `effect` drives. */
@@ -89,7 +75,7 @@ const width = 54
 
 const icons: Record<Outcome, string> = { success: "✅", failed: "❌", skipped: "⏭️" }
 
-const openings = { step: "📍 Step", branch: "🔀 Branch", transform: "🔄 Transform" } as const
+const openings = { step: "📍 Step", decision: "🔀 Branch", transform: "🔄 Transform" } as const
 
 const process = (globalThis as {
   process?: { env?: Record<string, string | undefined>; stdout?: { isTTY?: boolean } }
@@ -121,8 +107,8 @@ class Printer {
     this.isOn = isOn
     this.began = began
     this.observe = (event) =>
-      Effect.suspend(() => {
-        this.on(event)
+      Effect.clockWith((clock) => {
+        this.on(event, clock.currentTimeMillisUnsafe())
         return this.flush()
       })
   }
@@ -170,7 +156,7 @@ class Printer {
     }
   }
 
-  private on(event: RunEvent): void {
+  private on(event: RunEvent, now: number): void {
     if (event.type === "session") {
       if (event.workflow === this.of.workflow) this.runId ??= event.runId
       if (event.runId === this.runId) this.opening(event)
@@ -179,7 +165,7 @@ class Printer {
     if (event.runId !== this.runId) return
     switch (event.type) {
       case "started":
-        return this.started(this.of.name(event.stepId, event.name))
+        return this.started(this.of.name(event.stepId, event.name), now)
       case "entry":
         return this.entry(event.entry, Date.parse(event.timestamp))
       case "left":
@@ -219,11 +205,11 @@ class Printer {
     this.timings.push({ label, outcome: "skipped", duration: 0 })
   }
 
-  private started(named: Named): void {
+  private started(named: Named, at: number): void {
     const { kind, label } = named
+    for (const outer of outerOf(label)) if (!this.opened.has(outer)) this.opened.set(outer, at)
     if (kind === "condition" || kind === "own" || kind === "end") return
-    const opening = openings[kind === "decision" ? "branch" : kind]
-    if (this.shows(named)) this.say(`\n${opening}: ${Text.plain(label)}`)
+    if (this.shows(named)) this.say(`\n${openings[kind]}: ${Text.plain(label)}`)
   }
 
   private entry(entry: Entry, at: number): void {
@@ -251,7 +237,7 @@ class Printer {
       case "suspend": {
         this.end = "waits"
         const waits = Outline.ofEntry(entry).map((item) =>
-          `${Text.plain(byPlace(item.stepId).label)}  ${Outline.text(item)}`.trimEnd()
+          `${Text.plain(byPlace(item.stepId, "").label)}  ${Outline.text(item)}`.trimEnd()
         )
         if (this.isOn) { for (const wait of waits) this.say(`\n⏸️  Waiting: ${wait}`) }
         return
@@ -273,7 +259,7 @@ class Printer {
       case "child":
         if (!this.isOn) return
         for (const item of Outline.ofEntry(entry)) {
-          const text = `${byPlace(item.stepId).label}  ${Outline.text(item)}`
+          const text = `${byPlace(item.stepId, "").label}  ${Outline.text(item)}`
           this.say(`📨 ${Text.plain(text).trimEnd()}`)
         }
         return
@@ -300,6 +286,12 @@ class Printer {
       if (shows && error === undefined) this.say(`   ↳ Executing: ${chosen}`)
       if (error === undefined) return
     }
+    const isLeftOut = named.skipsOpen === true && error !== undefined && isOpenCircuit(error)
+    if (isLeftOut) {
+      if (shows) this.say(`\n⏭️  Step: ${Text.plain(label)} (skipped, its circuit is open)`, "dim")
+      this.timings.push({ label, outcome: "skipped", duration: 0 })
+      return
+    }
     const duration = kind === "end"
       ? at - (this.opened.get(label) ?? at)
       : entry.duration ?? 0
@@ -323,8 +315,7 @@ class Printer {
   /** The keys that a step gave, which are also given by what it stands in. */
   private remember(label: string, result: Step["result"]): ReadonlyArray<string> {
     const keys = isRecord(result) ? Object.keys(result) : []
-    for (let at = label.lastIndexOf("/"); at > 0; at = label.lastIndexOf("/", at - 1)) {
-      const outer = label.slice(0, at)
+    for (const outer of outerOf(label)) {
       const known = this.keys.get(outer) ?? new Set()
       for (const key of keys) known.add(key)
       this.keys.set(outer, known)
@@ -377,6 +368,17 @@ class Printer {
     }
   }
 }
+
+/** What a step stands in, by label. */
+const outerOf = (label: string): ReadonlyArray<string> => {
+  const outer: Array<string> = []
+  for (let at = label.lastIndexOf("/"); at > 0; at = label.lastIndexOf("/", at - 1)) {
+    outer.push(label.slice(0, at))
+  }
+  return outer
+}
+
+const isOpenCircuit = (error: Step["error"]) => isRecord(error) && error.tag === "CircuitOpen"
 
 const isRecord = (u: unknown): u is Readonly<Record<string, unknown>> =>
   typeof u === "object" && u !== null && !Array.isArray(u)

@@ -4,6 +4,7 @@
 export * as Checkpoint from "./Checkpoint.ts"
 export * as Instruction from "./Instruction.ts"
 export * as Journal from "./Journal.ts"
+export * as Pipeline from "./Pipeline.ts"
 export * as Replay from "./Replay.ts"
 export { createRunId } from "./RunId.ts"
 export * as RunLog from "./RunLog.ts"

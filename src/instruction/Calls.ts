@@ -7,7 +7,7 @@ import { EventRejected, RunClosed, RunNotFound } from "../Refusals.ts"
 import type { Addressee, Callee, Driven } from "./Callee.ts"
 import { make, makeStep, named, type StepInfo } from "./Data.ts"
 import type { RunError } from "./Failures.ts"
-import type { Instruction } from "./Yieldable.ts"
+import type { Instruction, Named } from "./Yieldable.ts"
 
 export interface ChildOptions {
   /** Stands in the journal. Default: the child's workflow. */
@@ -83,7 +83,12 @@ export const send = <T extends Addressee<any, any>>(
   to: T,
   runId: string,
   event: EventOf<T>
-): Instruction<void, RunNotFound | RunClosed | EventRejected, AddresseeServices<T>, never> =>
+): Instruction<
+  void,
+  RunNotFound | RunClosed | EventRejected,
+  AddresseeServices<T>,
+  Named<"send", void>
+> =>
   makeStep(
     "send",
     ({ idempotencyKey }: StepInfo) =>

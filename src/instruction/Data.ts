@@ -69,11 +69,6 @@ export interface StepOptions {
   readonly delivery?: "at-least-once" | "at-most-once" | undefined
 }
 
-/** Options of a step that the library adds itself: hooks do not hear of it. */
-export interface OwnOptions extends StepOptions {
-  readonly isQuiet: true
-}
-
 /** The closed union that `Machine` and `Session` switch on. */
 export type Data =
   | Step

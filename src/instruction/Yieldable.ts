@@ -65,6 +65,6 @@ export type BranchError<B> = ErrorOf<Yielded<B>>
 export type BranchServices<B> = ServicesOf<Yielded<B>>
 /** The steps of an instruction, or of every instruction in a union. */
 export type StepsOf<Y> = Y extends Instruction<infer _A, infer _E, infer _R, infer S>
-  ? unknown extends S ? never : S
+  ? unknown extends S ? Named<string, any> : S
   : never
 export type BranchSteps<B> = StepsOf<Yielded<B>>

@@ -133,8 +133,6 @@ export interface Memory {
 /** What a body shows of itself while it runs: the context that the steps of a pipeline merge into. */
 export interface Exposed {
   context?: Readonly<Record<string, unknown>>
-  /** UTC milliseconds at which the latest container began. */
-  began?: number
 }
 
 /** One generator of the tree: the body's, a branch's, or an undo's. */

@@ -92,7 +92,6 @@ export class Hearing {
       runId,
       stepId: entry.stepId,
       stepName: entry.name,
-      isQuiet: "isQuiet" in step.options,
       duration: entry.duration ?? 0,
       at: Date.parse(machine.memory!.entries[taken.count - 1]!.timestamp),
       result: entry.result,
@@ -100,17 +99,29 @@ export class Hearing {
         const decoded = Failure.decodeStep(entry, step.options.error, program.error, services)
         return decoded instanceof Undecodable || decoded.ok ? entry.error : decoded.error
       },
+      tag: tagOf(entry),
       context: () => Past.context(this.o, first, machine, at + 1),
       checkpoint: () => Past.checkpoint(this.o, first, machine, taken, now()),
-      began: machine.exposed.began,
+      since: (isPart) => {
+        const { entries } = machine.memory!
+        let before = taken.count - 2
+        while (before >= 0 && isPart(idOf(entries[before]!.entry))) before--
+        return Date.parse(before < 0 ? first.timestamp : entries[before]!.timestamp)
+      },
       stop
     }
   }
 }
 
+const idOf = (entry: Entry): string => "stepId" in entry ? entry.stepId : ""
+
+const tagOf = ({ error }: Step): string | undefined =>
+  typeof error === "object" && error !== null && "tag" in error && typeof error.tag === "string"
+    ? error.tag
+    : undefined
+
 /** A step that a cancel ended before it began: it has an entry, and nothing was done. */
-const isInterrupted = ({ error }: Step): boolean =>
-  typeof error === "object" && error !== null && "tag" in error && error.tag === "Interrupted"
+const isInterrupted = (entry: Step): boolean => tagOf(entry) === "Interrupted"
 
 /** Whether nothing but what follows by itself stands behind the last outcome, which is not a copy. */
 const isLastUnheard = (found: ReadonlyArray<Recorded>): boolean => {

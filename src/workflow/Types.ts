@@ -117,7 +117,11 @@ type Returned<O, K extends keyof Options> = O extends
   { readonly [P in K]: (...args: any) => infer H } ? H : never
 export type BodyServices<O> =
   | PreviousServices<O>
-  | Hooks.HookServices<Returned<O, "onStepComplete" | "onStepError" | "onStepSkipped">>
+  | Hooks.HookServices<
+    | Returned<O, "onStepComplete">
+    | Returned<O, "onStepError">
+    | Returned<O, "onStepSkipped">
+  >
 
 /** An event as the typed calls take it. */
 export type EventOf<Ev extends Events> = {
@@ -134,7 +138,21 @@ export type EventOf<Ev extends Events> = {
 /** The steps of a workflow by name, with what each of them gave: the latest, of several of one name. */
 export type ResultsOf<S> = {
   readonly [Step in S as Step extends Instruction.Named<infer Name, any> ? Name : never]?:
-    Step extends Instruction.Named<any, infer A> ? A : never
+    Step extends Instruction.Named<infer Name, any>
+      ? Extract<S, Instruction.Named<Name, any>>["value"]
+      : never
+}
+type IdOf<Name extends string> =
+  | Name
+  | `${Name}#${number}`
+  | `${string}/${Name}`
+  | `${string}/${Name}#${number}`
+/** Other results, by name, or by id where several have the name. */
+export type OverrideOf<S> = [S] extends [never] ? { readonly [name: string]: never } : {
+  readonly [Step in S as Step extends Instruction.Named<infer Name, any> ? IdOf<Name> : never]?:
+    Step extends Instruction.Named<infer Name, any>
+      ? Extract<S, Instruction.Named<Name, any>>["value"]
+      : never
 }
 /** The names of a workflow's steps. */
 export type StepName<S> = S extends Instruction.Named<infer Name, any> ? Name : string
@@ -146,12 +164,14 @@ export interface StepTypes {
   readonly name: unknown
   /** What they give, by name. */
   readonly results: unknown
+  readonly override: unknown
 }
 
 export interface StepTypesOf<S> extends StepTypes {
   readonly named: S
   readonly name: StepName<S>
   readonly results: ResultsOf<S>
+  readonly override: OverrideOf<S>
 }
 
 /** What a call may hear of its steps, and print of them. */
@@ -168,7 +188,7 @@ export interface ForkOptions<S extends StepTypes> extends RunOptions {
    * Other results for steps that the new run keeps, by name, or by id where several have the name. Each must
    * be one that the step could have given.
    */
-  readonly override?: S["results"] | undefined
+  readonly override?: S["override"] | undefined
 }
 
 export interface FromCheckpoint<S extends StepTypes> extends ForkOptions<S> {
@@ -315,7 +335,7 @@ export interface Workflow<
     Storage | R | Hooks.HookServices<H1 | H2 | H3>
   >
   /** What the steps had given where a checkpoint was taken, by name. */
-  contextOf(checkpoint: string): Effect.Effect<S["results"], CheckpointRejected, C>
+  contextOf(checkpoint: string): Effect.Effect<S["results"], CheckpointRejected, R>
   /** What this code would do with a journal if steps had given something else: what comes next. Nothing is run. */
   whatIf(
     journal: Journal,

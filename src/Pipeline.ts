@@ -1,0 +1,233 @@
+/**
+ * Pipelines: steps in a row whose plain objects are merged into one typed context.
+ *
+ * A pipeline is a workflow: journaled, resumable and forkable on any storage, by way of its `workflow`. The
+ * front of `pipeline/`.
+ */
+import type * as Effect from "effect/Effect"
+import type { CheckpointRejected } from "./Checkpoint.ts"
+import type { Named, RunError } from "./Instruction.ts"
+import type { Unsafe } from "./internal/JsonSafe.ts"
+import { Builder } from "./pipeline/Builder.ts"
+import type {
+  CallOptions,
+  CheckpointFailure,
+  HookServices,
+  Options,
+  OverrideOptions,
+  RunFailure
+} from "./pipeline/Options.ts"
+import type {
+  After,
+  AfterTransform,
+  AnyKnown,
+  AnyRan,
+  BaseAfter,
+  Case,
+  CasesOutput,
+  CasesServices,
+  CasesSteps,
+  CheckCase,
+  CheckChange,
+  CheckItem,
+  ConditionServices,
+  Item,
+  ItemsServices,
+  Known,
+  NameIn,
+  NestedSteps,
+  Outputs,
+  Ran,
+  ResultOf,
+  StepConfig
+} from "./pipeline/Types.ts"
+import type { StepTypes, Workflow } from "./workflow/Types.ts"
+
+export { PipelineAborted } from "./pipeline/Builder.ts"
+export { CircuitOpen } from "./pipeline/Circuits.ts"
+export type { CallOptions, CheckpointFailure, Options, RunFailure } from "./pipeline/Options.ts"
+export type {
+  CircuitBreakerConfig,
+  MergePolicy,
+  StepConfig,
+  StepInput,
+  StepNames,
+  StepOutput
+} from "./pipeline/Types.ts"
+
+/** What is known of the steps of a pipeline's workflow. */
+interface StepTypesOf<Ctx, Steps> extends StepTypes {
+  readonly named: Steps extends AnyRan ? Named<Steps["name"], unknown> : never
+  readonly name: Steps extends AnyRan ? Steps["name"] : never
+  readonly results: Partial<Ctx>
+  readonly override: Partial<Ctx>
+}
+
+/** The parts of a step: the first argument, where that is no name and no configuration, and the rest. */
+type PartsIn<First, Items extends ReadonlyArray<unknown>> = First extends string ? Items
+  : First extends ((...args: any) => unknown) | AnyKnown ? readonly [First, ...Items]
+  : Items
+
+type Stepped<In, Ctx, Base, Steps, R, First, Items extends ReadonlyArray<unknown>> =
+  PartsIn<First, Items> extends infer Parts extends ReadonlyArray<unknown>
+    ? After<Ctx, Outputs<Parts>, First> extends infer Next ? Pipeline<
+        In,
+        Next,
+        BaseAfter<Ctx, Base, First>,
+        | Steps
+        | Ran<NameIn<First, "step">, Ctx, Next>
+        | NestedSteps<Parts, NameIn<First, "step">>,
+        R | ItemsServices<Parts> | ConditionServices<First>
+      >
+    : never
+    : never
+
+type CasesIn<First, Cases extends ReadonlyArray<unknown>> = First extends
+  { readonly when: unknown } | { readonly default: unknown } ? readonly [First, ...Cases] : Cases
+
+type Branched<In, Ctx, Base, Steps, R, First, Rest extends ReadonlyArray<unknown>> =
+  CasesIn<First, Rest> extends infer Cases extends ReadonlyArray<unknown>
+    ? After<Ctx, CasesOutput<Cases>, First> extends infer Next ? Pipeline<
+        In,
+        Next,
+        BaseAfter<Ctx, Base, First>,
+        | Steps
+        | Ran<NameIn<First, "branch">, Ctx, Next>
+        | CasesSteps<Cases, NameIn<First, "branch">>,
+        R | CasesServices<Cases> | ConditionServices<First>
+      >
+    : never
+    : never
+
+type Output<F> = F extends (...args: any) => infer X
+  ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
+  : never
+
+type Transformed<In, Ctx, Base, Steps, R, Config, Parts extends ReadonlyArray<unknown>> =
+  AfterTransform<Ctx, Output<Parts[0]>, Config> extends infer Next ? Pipeline<
+      In,
+      Next,
+      BaseAfter<Ctx, Base, Config>,
+      Steps | Ran<NameIn<Config, "transform">, Ctx, Next>,
+      R | ItemsServices<Parts> | ConditionServices<Config>
+    >
+    : never
+
+/**
+ * A pipeline that takes an `In` and has the context `Ctx` behind its last step. It never changes: every call
+ * of `step`, `branchOn` and `transform` gives another one.
+ */
+export interface Pipeline<
+  in out In,
+  in out Ctx,
+  in out Base = never,
+  in out Steps = never,
+  out R = never
+> extends Known<In, Ctx, Base, Steps, R> {
+  readonly name: string
+  /**
+   * Adds a step: `(name?, …parts)` or `(configuration, …parts)`. A part is a function of the context that
+   * returns a plain object, which is merged into the context, or nothing, as a value, a Promise or an
+   * Effect; or another pipeline. Several parts run beside each other.
+   *
+   * What a step gives is journaled and must be JSON. The context itself is read-only.
+   */
+  step<
+    const First extends string | StepConfig<Ctx> | Item<Ctx>,
+    const Items extends ReadonlyArray<Item<Ctx>>
+  >(
+    first:
+      & First
+      & (First extends string ? unknown
+        : First extends Item<any> ? CheckItem<Ctx, First>
+        : unknown),
+    ...parts: { [K in keyof Items]: Items[K] & CheckItem<Ctx, Items[K]> }
+  ): Stepped<In, Ctx, Base, Steps, R, First, Items>
+  /**
+   * Adds a branch: `(name?, …cases)` or `(configuration, …cases)`. The first case whose `when` says yes is
+   * taken, else the `default`, else none. Which one is journaled: a resume goes on in it.
+   */
+  branchOn<
+    const First extends string | StepConfig<Ctx> | Case<Ctx, Empty<Ctx>>,
+    const Cases extends ReadonlyArray<Case<Ctx, Empty<Ctx>>>
+  >(
+    first: First & (First extends Case<any, any> ? CheckCase<Ctx, First> : unknown),
+    ...cases: { [K in keyof Cases]: Cases[K] & CheckCase<Ctx, Cases[K]> }
+  ): Branched<In, Ctx, Base, Steps, R, First, Cases>
+  /** Replaces the whole context: `(name?, f)` or `(configuration, f)`, where `f` returns a plain object. */
+  transform<
+    const First extends string | StepConfig<Ctx> | Item<Ctx>,
+    const Rest extends ReadonlyArray<Item<Ctx>>
+  >(
+    first:
+      & First
+      & (First extends string ? unknown
+        : First extends Item<any> ? CheckChange<Ctx, First>
+        : unknown),
+    ...f: { [K in keyof Rest]: Rest[K] & CheckChange<Ctx, Rest[K]> }
+  ): Transformed<In, Ctx, Base, Steps, R, First, PartsIn<First, Rest>>
+  /** The names of its steps, in order. */
+  describe(): ReadonlyArray<string>
+  /**
+   * Runs it to its end, waiting for whatever it waits for: the merged context, or where a hook stopped it, the
+   * context there. Without a storage it runs in memory.
+   */
+  run<H1 = never, H2 = never, H3 = never>(
+    input: In,
+    options?: CallOptions<Steps, H1, H2, H3>
+  ): Effect.Effect<ResultOf<Ctx, Base>, RunFailure, R | HookServices<H1 | H2 | H3>>
+  /**
+   * Goes on behind the step that a checkpoint was taken at, as a new run. What is to be overridden is merged
+   * into the context there.
+   */
+  runCheckpoint<H1 = never, H2 = never, H3 = never>(
+    checkpoint:
+      | string
+      | CallOptions<Steps, H1, H2, H3> & OverrideOptions<Ctx> & { readonly checkpoint: string },
+    options?: CallOptions<Steps, H1, H2, H3> & OverrideOptions<Ctx>
+  ): Effect.Effect<ResultOf<Ctx, Base>, CheckpointFailure, R | HookServices<H1 | H2 | H3>>
+  /** The merged context where a checkpoint was taken. */
+  contextOf(checkpoint: string): Effect.Effect<Partial<Ctx>, CheckpointRejected>
+  /** The workflow behind it: to start, resume, fork and look at runs by their ids. */
+  readonly workflow: Workflow<
+    In,
+    ResultOf<Ctx, Base>,
+    RunError,
+    {},
+    R,
+    never,
+    StepTypesOf<Ctx, Steps>
+  >
+}
+
+/** What a branch is built from. */
+type Empty<Ctx> = Pipeline<Ctx, Ctx>
+
+/** `string` when JSON can hold an `In`, else the advice. */
+type NameFor<In> = [Unsafe<In>] extends [never] ? string
+  : `This pipeline takes ${Unsafe<In>}, which JSON cannot hold: give it in another form`
+
+/**
+ * An empty pipeline that takes an `In`, a plain object: the first context.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "reprise"
+ * import { Effect } from "effect"
+ *
+ * const calc = Pipeline.make<{ a: number }>("calc")
+ *   .step("add-one", ({ a }) => ({ a: a + 1 }))
+ *   .step("double", async ({ a }) => ({ doubled: a * 2 }))
+ *
+ * await Effect.runPromise(calc.run({ a: 1 })) // => { a: 2, doubled: 4 }
+ * ```
+ */
+export const make = <In extends object = {}>(
+  name?: NameFor<In> | Options,
+  options?: Options
+): Pipeline<In, In> => {
+  const given = typeof name === "string" ? name : "pipeline"
+  if (given === "") throw new TypeError("A pipeline needs a name.")
+  const all = typeof name === "object" ? name : options ?? {}
+  return new Builder(given, all) as unknown as Pipeline<In, In>
+}

@@ -1,0 +1,174 @@
+/**
+ * What a step of a pipeline does when it runs: calls its functions with the context, and makes one patch of
+ * what they give. Runs inside a journaled step, so it happens once.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Failure from "../Failure.ts"
+import type { StepInfo } from "../Instruction.ts"
+import { describe } from "../internal/describe.ts"
+import * as Circuits from "./Circuits.ts"
+import { type Context, effective } from "./Context.ts"
+import type { Branch, Common, Plain, StepFunction } from "./Definition.ts"
+import type { Fields } from "./Types.ts"
+
+const isPromise = (u: unknown): u is PromiseLike<unknown> =>
+  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
+
+const isPlain = (u: unknown): u is Fields => {
+  if (typeof u !== "object" || u === null || Array.isArray(u)) return false
+  const proto: unknown = Object.getPrototypeOf(u)
+  return proto === Object.prototype || proto === null
+}
+
+const nameOf = (u: unknown): string =>
+  u === null
+    ? "null"
+    : Array.isArray(u)
+    ? "an array"
+    : typeof u === "object"
+    ? `an instance of ${u.constructor?.name ?? "a class"}`
+    : `a ${typeof u}`
+
+/** What one function gave, as something that can be merged. */
+const fieldsOf = ({ kind, name }: Plain, out: unknown): Fields => {
+  if (isPlain(out)) return out
+  if (kind === "transform") {
+    const advice = out === undefined || out === null
+      ? " A transform replaces the whole context, so nothing would clear it: return {} if that is meant."
+      : ""
+    throw new TypeError(
+      `Transform "${name}" must return a plain object, not ${
+        out === undefined ? "nothing" : nameOf(out)
+      }.${advice}`
+    )
+  }
+  if (out === undefined) return {}
+  throw new TypeError(`Step "${name}" must return a plain object or nothing, not ${nameOf(out)}.`)
+}
+
+/** Calls one function: its value if that is there at once, else the effect that gives it. */
+const call = (f: () => unknown): Effect.Effect<unknown, unknown> => {
+  let out: unknown
+  try {
+    out = f()
+  } catch (error) {
+    return Effect.fail(error)
+  }
+  return toEffect(out)
+}
+
+export const toEffect = (out: unknown): Effect.Effect<unknown, unknown> =>
+  Effect.isEffect(out)
+    ? out as Effect.Effect<unknown, unknown>
+    : isPromise(out)
+    ? Effect.tryPromise({ try: () => Promise.resolve(out), catch: (error) => error })
+    : Effect.succeed(out)
+
+/** The patch that a step makes of the context; a transform's is the next context. */
+export const perform = (step: Plain, context: Context, info: StepInfo): unknown => {
+  const { circuit, functions } = step
+  const [only] = functions
+  if (functions.length === 1 && circuit === undefined && !step.settled) {
+    const out = only!(context.view, info)
+    return Effect.isEffect(out) || isPromise(out)
+      ? Effect.flatMap(toEffect(out), (value) => merged(step, context, [value]))
+      : mergedNow(step, context, out)
+  }
+  const all = Effect.flatMap(
+    step.settled ? settled(functions, context, info) : together(functions, context, info),
+    (outputs) => merged(step, context, outputs)
+  )
+  return circuit === undefined ? all : Circuits.guarded(step.name, circuit, all)
+}
+
+const together = (functions: ReadonlyArray<StepFunction>, context: Context, info: StepInfo) =>
+  Effect.suspend(() =>
+    Effect.all(functions.map((f) => call(() => f(context.view, info))), {
+      concurrency: "unbounded"
+    })
+  )
+
+/** What succeeded; what failed is logged. */
+const settled = (functions: ReadonlyArray<StepFunction>, context: Context, info: StepInfo) =>
+  Effect.suspend(() =>
+    Effect.all(functions.map((f) => Effect.exit(call(() => f(context.view, info)))), {
+      concurrency: "unbounded"
+    })
+  ).pipe(Effect.flatMap((exits) =>
+    Effect.as(
+      Effect.forEach(
+        exits,
+        (exit) =>
+          Exit.isSuccess(exit)
+            ? Effect.void
+            : Effect.logWarning(failedPart(Failure.ofCause(exit.cause).error)),
+        { discard: true }
+      ),
+      exits.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
+    )
+  ))
+
+/** What is said of a part that failed while the others are merged. */
+export const failedPart = (error: unknown): string => {
+  const { message, tag } = describe(error)
+  return `A parallel function failed, the others are merged: ${tag}: ${message}`
+}
+
+const mergedNow = (step: Plain, context: Context, out: unknown): unknown => {
+  const fields = fieldsOf(step, out)
+  if (step.kind === "transform" || step.mergePolicy === "override") {
+    return out === undefined ? undefined : fields
+  }
+  return collisions(step, context, [fields])
+}
+
+const merged = (step: Plain, context: Context, outputs: ReadonlyArray<unknown>) =>
+  Effect.flatMap(
+    Effect.try({
+      try: () => {
+        const fields = outputs.map((out) => fieldsOf(step, out))
+        return step.kind === "transform" ? fields[0] : collisions(step, context, fields)
+      },
+      catch: (error) => error
+    }),
+    toEffect
+  )
+
+/** What is merged; with the policy `warn` an effect that says of which keys. */
+const collisions = (
+  { mergePolicy, name }: Common,
+  context: Context,
+  fields: ReadonlyArray<Fields>
+) => {
+  const { collided, patch } = effective(context, fields, mergePolicy)
+  return collided.length === 0 ? patch : Effect.as(warn(name, collided), patch)
+}
+
+/** Says which keys were there already. */
+export const warn = (name: string, keys: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.logWarning(
+    `Step "${name}" overrides what the context has already: ${
+      keys.map((key) => `"${key}"`).join(", ")
+    }`
+  )
+
+/** What a condition answers. */
+export const answer = (condition: (context: Fields) => unknown, context: Context): unknown => {
+  const said = condition(context.view)
+  return Effect.isEffect(said) || isPromise(said)
+    ? Effect.map(toEffect(said), Boolean)
+    : Boolean(said)
+}
+
+/** The label of the first case that says yes, of the default where none does, or null. */
+export const choose = (
+  { cases }: Branch,
+  context: Context
+): Effect.Effect<string | null, unknown> =>
+  Effect.gen(function*() {
+    for (const { label, when } of cases) {
+      if (when !== undefined && (yield* call(() => when(context.view)))) return label
+    }
+    return cases.find(({ when }) => when === undefined)?.label ?? null
+  })
