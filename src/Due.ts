@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Driver } from "./Driver.ts"
+import type { Driver, Posted } from "./Driver.ts"
 import * as Inbox from "./Inbox.ts"
 import * as Journal from "./Journal.ts"
 import { JournalLimits } from "./Limits.ts"
@@ -29,12 +29,12 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     if (Status.isEnded(status)) return false
     if ((yield* driver.holder(runId, now)) !== undefined) return false
     // One that a hook stopped goes on when it is told to, or is to be cancelled.
-    if (status.status === "stopped") return yield* hasPosts(driver, runId, journal, true)
+    if (status.status === "stopped") return yield* hasPosts(driver, runId, journal, isCancel)
     const { stop } = yield* JournalLimits
     const alone = Status.withOwner(status, false, stop)
     const isLoop = status.fruitless >= Status.crashLimit
     // A run that kills its process does it again, whatever happens to it, unless a person steps in.
-    if (yield* hasPosts(driver, runId, journal, isLoop)) return true
+    if (yield* hasPosts(driver, runId, journal, isLoop ? isNoEvent : isAny)) return true
     if (alone.status === "pending") return true
     if (alone.wakeAt !== undefined && alone.wakeAt <= now) return true
     for (const { childId } of alone.waits) {
@@ -46,6 +46,10 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     return false
   })
 
+const isAny = () => true
+const isCancel = (type: Posted["type"]) => type === "cancel"
+const isNoEvent = (type: Posted["type"]) => type !== "event"
+
 const entriesOf = (driver: Looked, runId: string) =>
   Effect.map(driver.read(runId), ({ text }) => {
     const read = Journal.read(runId, text)
@@ -56,13 +60,13 @@ const hasPosts = (
   driver: Looked,
   runId: string,
   { entries, head }: Journal.Journal,
-  notOfEvents: boolean
+  counts: (type: Posted["type"]) => boolean
 ) =>
   Effect.map(driver.inbox(runId, ""), ({ before, text }) => {
     const read = Inbox.read(runId, text, before)
     if (Result.isFailure(read)) return false
     const known = Journal.takenIds(entries)
     return read.success.some(({ eventId, incarnation, type }) =>
-      incarnation === head.incarnation && !known.has(eventId) && (!notOfEvents || type !== "event")
+      incarnation === head.incarnation && !known.has(eventId) && counts(type)
     )
   })

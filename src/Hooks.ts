@@ -128,6 +128,13 @@ const isPromise = (u: unknown): u is PromiseLike<unknown> =>
 
 const GeneratorFunction = (function*() {}).constructor as new() => object
 
+const toEffect = (said: unknown): Effect.Effect<unknown, unknown> | undefined =>
+  Effect.isEffect(said)
+    ? said as Effect.Effect<unknown, unknown>
+    : isPromise(said)
+    ? Effect.tryPromise({ try: () => Promise.resolve(said), catch: (error) => error })
+    : undefined
+
 /** Calls a hook of the user's and waits for what it returns. */
 export const call = <Event>(
   { runId, stepId }: Of,
@@ -139,20 +146,15 @@ export const call = <Event>(
     const { message, tag } = describe(error)
     return new HookFailed({ runId, stepId, hook: name, saw: `${tag}: ${message}`, cause: error })
   }
-  let said: unknown
+  let effect: Effect.Effect<unknown, unknown> | undefined
   try {
     if (hook instanceof GeneratorFunction) {
       throw new TypeError("it is a generator function: wrap it in Effect.fn")
     }
-    said = hook(event)
+    effect = toEffect(hook(event))
   } catch (error) {
     return Effect.fail(failed(error))
   }
-  const effect: Effect.Effect<unknown, unknown> | undefined = Effect.isEffect(said)
-    ? said as Effect.Effect<unknown, unknown>
-    : isPromise(said)
-    ? Effect.tryPromise({ try: () => Promise.resolve(said), catch: (error) => error })
-    : undefined
   if (effect === undefined) return undefined
   // An interruption from outside passes; one from inside is a failure like any other.
   return Effect.flatMap(

@@ -67,7 +67,7 @@ export const drive = (
       yield* handOver(program, driven)
       at = driven.next
       from = undefined
-      now = { hook: options.hook }
+      now = { hook: options.hook, goesOn: options.goesOn }
     }
   }).pipe(traced(program, runId))
 

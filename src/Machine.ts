@@ -175,7 +175,8 @@ export class Machine extends Body {
         if (entry.eventId !== undefined) this.eventIds.add(entry.eventId)
         const count = this.memory?.entries.length ?? 0
         this.memory?.taken.push({ entry, step: p.instruction, count })
-        return this.take(entry, p, this.options.codec.step(p.instruction, entry))
+        this.take(entry, p, this.options.codec.step(p.instruction, entry))
+        return this.forgetRefused(entry)
       }
       case "intent": {
         const p = this.stepAt(entry.stepId, entry.name)
@@ -297,6 +298,13 @@ export class Machine extends Body {
     return p?.instruction.op === "step" && p.instruction.name === name && !p.isUndoing
       ? p as Pending & { readonly instruction: Instruction.Step }
       : undefined
+  }
+
+  /** An outcome that the code did not take was not done. */
+  private forgetRefused(entry: Entry): void {
+    if (this.memory === undefined || this.diverged?.expected !== entry) return
+    this.memory.taken.pop()
+    this.memory.entries.pop()
   }
 
   private tick(timestamp: string): void {

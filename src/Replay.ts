@@ -111,17 +111,22 @@ const codec = (program: Program, services: Services, copies: boolean): Machine.C
   step: ({ options }, entry) =>
     entry.error === undefined
       ? options.schema === undefined
-        ? { ok: true, value: copies ? structuredClone(entry.result) : entry.result }
-        : Codec.fromSchema(options.schema).decode(entry.result, services)
-      : Failure.decodeStep(entry, options.error, program.error, services),
+        ? { ok: true, value: copied(entry.result, copies) }
+        : Codec.fromSchema(options.schema).decode(copied(entry.result, copies), services)
+      : Failure.decodeStep(
+        { ...entry, error: copied(entry.error, copies) },
+        options.error,
+        program.error,
+        services
+      ),
   event: (name, value) => {
     const known = Object.hasOwn(program.events, name) ? program.events[name] : undefined
     const json = value as Schema.Json | undefined
-    return (known ?? Codec.strict).decode(copies ? structuredClone(json) : json, services)
+    return (known ?? Codec.strict).decode(copied(json, copies), services)
   },
   child: ({ callee, discard }, entry) => {
-    const { declared, error, stepId } = entry
-    const result = copies ? structuredClone(entry.result) : entry.result
+    const { declared, stepId } = entry
+    const result = copied(entry.result, copies), error = copied(entry.error, copies)
     if (entry.cancelled === true) {
       return { ok: false, error: cancelledChild(stepId, entry.childId) }
     }
@@ -138,6 +143,8 @@ const codec = (program: Program, services: Services, copies: boolean): Machine.C
   mayEndWith: (error, declared) =>
     Failure.encodeEnd(error, program.error, declared, services) !== undefined
 })
+
+const copied = <A>(json: A, copies: boolean): A => copies ? structuredClone(json) : json
 
 const cancelledChild = (step: string, childId: string) =>
   new Instruction.StepFailed({

@@ -28,7 +28,6 @@ import type { RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import { type Asked, cleanUpMillis } from "./Running.ts"
-import { Hearing } from "./session/Hearing.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
 import {
   type Conclusion,
@@ -81,6 +80,8 @@ class Session extends Ledger {
   /** Stops waiting for a worker whose effect does not end. */
   private giveUp = (): void => {}
   private fenced = false
+  /** Why nothing can be written any more. */
+  private broken: SessionError | undefined
   /** Set when the looker saw news. */
   private poked = false
   private warned = false
@@ -94,8 +95,6 @@ class Session extends Ledger {
   private readonly publish: Perform.Identity["publish"]
   private readonly appender: Appender
   private readonly telling: Telling
-  /** Undefined when no hook is there to hear anything. */
-  private readonly hearing: Hearing | undefined
 
   constructor(options: Options, clock: Clock.Clock) {
     super(options, clock, () => this.wake?.())
@@ -109,9 +108,6 @@ class Session extends Ledger {
     this.publish = (channel, value, stepId, attempt) =>
       this.telling.publish(channel, value, { stepId, attempt })
     this.telling = new Telling(options, live)
-    this.hearing = options.hooks.length === 0
-      ? undefined
-      : new Hearing({ ...options, now: () => clock.currentTimeMillisUnsafe() })
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
     this.appender = new Appender({
       writer,
@@ -120,7 +116,7 @@ class Session extends Ledger {
       onAcknowledged: (entries) => this.acknowledge(entries),
       onBroken: (error) => {
         if (error === undefined) this.fenced = true
-        else this.failure ??= error
+        else this.broken = error
         this.interruptWorker()
       }
     })
@@ -180,19 +176,27 @@ class Session extends Ledger {
         // Steps and a storage that are over at once would never let anyone else run.
         if (turns % turnsPerYield === 0) yield* Effect.yieldNow
         if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
-        // Hooks hear of an outcome before anything that follows from it.
-        const isDue = this.hearing?.isDue === true
+        if (this.broken !== undefined) return yield* Effect.fail(this.broken)
         const stopped = this.hearing?.stopped
         if (stopped !== undefined) this.dropAll()
-        else if (!isDue) {
+        else if (!this.isDue) {
           // Steps that are over at once never start the looker.
           if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
           if (this.poked && this.news.length === 0) yield* this.look()
           if (this.news.length > 0) yield* this.feedNews()
-          if (this.timers.next < Infinity) this.feedTimers()
-          this.takeHeld()
-          this.takeDropped()
-          this.takeFresh()
+          if (!this.isDue) {
+            if (this.timers.next < Infinity) this.feedTimers()
+            this.takeHeld()
+            this.takeDropped()
+            this.takeFresh()
+          }
+        }
+        // Hooks hear of an outcome before anything that follows from it.
+        const { isDue } = this
+        if (isDue && !this.opened) {
+          // What was found: nothing is to be written if that fails.
+          yield* this.tellHooks()
+          continue
         }
         const idle = !isDue && this.isIdle()
         if (idle && stopped === undefined) {
@@ -222,7 +226,7 @@ class Session extends Ledger {
         if (machine.said.length > 0) yield* this.telling.say(machine.said.splice(0))
         if (this.telling.hasWarnings) yield* this.telling.warn()
         if (isDue) {
-          yield* this.hearing!.tell(() => this.startLooking())
+          yield* this.tellHooks()
           continue
         }
         if (this.cancels.length > 0) yield* this.cancelChildren()
@@ -299,7 +303,7 @@ class Session extends Ledger {
         if (outcome._tag === "Step") this.take(pending, outcome.performed, began)
         else this.takeChild(pending, outcome)
       }
-      if (this.hearing?.isDue === true) return
+      if (this.isDue) return
       for (const asked of this.running.asked.splice(0)) {
         if (!this.isPending(asked.pending)) continue
         this.record(Record.intent(asked.pending, asked.attempt))
@@ -446,6 +450,18 @@ class Session extends Ledger {
     })
   }
 
+  private tellHooks(): Effect.Effect<void, SessionError> {
+    return Effect.gen({ self: this }, function*() {
+      yield* this.hearing!.tell(() => {
+        // A hook may have posted something.
+        this.poked = true
+        return this.startLooking()
+      })
+      const { stopped } = this.hearing!
+      if (stopped !== undefined) this.recordStop(stopped)
+    })
+  }
+
   /** A hook stopped the run: what runs may end, nothing more is started, and no child is waited for. */
   private dropAll(): void {
     this.starting = []
@@ -455,6 +471,8 @@ class Session extends Ledger {
     for (const p of this.o.machine.pending.values()) {
       if (p.instruction.op === "child") this.dropStep(p)
     }
+    // Those who lost a race hear of it from the session that goes on.
+    for (const p of this.o.machine.dropped) this.dropStep(p)
   }
 
   /** Whether nothing can happen any more but from outside, or not soon. */

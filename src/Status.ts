@@ -90,7 +90,9 @@ export const add = (
   status.updatedAt = at.timestamp
   status.session = at.session
   status.entries++
-  if (status.waits.length > 0 || status.status !== "pending") reopen(status)
+  // A stop holds until another session goes on.
+  const isStopped = status.status === "stopped" && entry.type !== "start"
+  if (!isStopped && (status.waits.length > 0 || status.status !== "pending")) reopen(status)
   if (entry.type !== "start") status.fruitless = 0
   switch (entry.type) {
     case "start":

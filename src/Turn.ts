@@ -12,7 +12,7 @@ import type { Kept } from "./Cut.ts"
 import type { Posted, StorageError } from "./Driver.ts"
 import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
 import type { Continued } from "./Enqueue.ts"
-import type { Entry, Recorded, Start, Stop, Suspend } from "./Entry.ts"
+import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
 import type { Hook } from "./Hooks.ts"
 import * as Journal from "./Journal.ts"
 import { JournalLimits } from "./Limits.ts"
@@ -185,15 +185,16 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
     const opened = begun === undefined
       ? undefined
       : [Journal.stamped(begun.entry, begun.timestamp), ...stampedAll(begin?.prefix?.entries ?? [])]
-    const remembers = hooks.length > 0 || last?.type === "stop"
+    const remembers = hooks.length > 0 || status.status === "stopped"
     const openedBy = first ?? { ...structuredClone(begun!.entry), ...begun!.at }
     const machine = position.machine
       ?? (yield* refusing(given, begun, rebuilt(job, position, begun, remembers)))
     const isKnown = (eventId: string) => machine.eventIds.has(eventId) || known.has(eventId)
     const now = Date.parse(timestamp)
     const { news, settled } = yield* deliverable(job, machine, posted, now)
-    if (last?.type === "stop" && !given.goesOn && !news.some(({ type }) => type === "cancel")) {
-      return over(stoppedAt(job, last, openedBy, machine))
+    const { stoppedAt: stepId } = status
+    if (stepId !== undefined && !given.goesOn && !news.some(({ type }) => type === "cancel")) {
+      return over(stoppedAt(job, stepId, openedBy, machine))
     }
     const opening = begun ?? (yield* laterStart(loaded.journal, settled))
     const start = opened ?? [Journal.stamped(opening.entry, timestamp)]
@@ -251,7 +252,9 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
         return over({ status: "blocked", reason: conclusion.reason }, seenNow)
       case "Stopped": {
         const { context, stepId } = conclusion
-        return over({ status: "stopped", stepId, context }, { ...seenNow, onlyCancels: true })
+        // What was found and not fed is there still.
+        const unfed: Read = { ...seenNow, cursor: "", onlyCancels: true }
+        return over({ status: "stopped", stepId, context }, unfed)
       }
       case "Suspended": {
         const { children, entry } = conclusion
@@ -379,7 +382,7 @@ const rebuilt = (
 /** A run that a hook stopped, for a caller who only attaches to it. */
 const stoppedAt = (
   job: Job,
-  { stepId }: Stop,
+  stepId: string,
   first: Past.First,
   machine: Machine
 ): Driven => {
@@ -441,12 +444,15 @@ const childNow = (
   Effect.gen(function*() {
     const { journal, version } = yield* storage.read(runId)
     const last = journal.entries.at(-1)
-    if (last?.type !== "suspend") return undefined
+    const isStopped = Status.of(runId, journal.entries).status === "stopped"
+    if (last?.type !== "suspend" && !isStopped) return undefined
     const { cursor, items } = yield* storage.inbox(runId, journal.head.incarnation, "")
     const known = Journal.takenIds(journal.entries)
-    if (items.some(({ eventId }) => !known.has(eventId))) return undefined
+    const isNews = ({ eventId, type }: Posted) =>
+      !known.has(eventId) && (!isStopped || type === "cancel")
+    if (items.some(isNews)) return undefined
     const seen: Array<Seen> = [{ runId, version, cursor }]
-    for (const { childId } of last.waits) {
+    for (const { childId } of last?.type === "suspend" ? last.waits : []) {
       if (childId === undefined) continue
       const below = yield* childNow(storage, childId)
       if (below === undefined) return undefined

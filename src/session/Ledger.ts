@@ -17,7 +17,7 @@ import * as Record from "../Record.ts"
 import * as Replay from "../Replay.ts"
 import { Running } from "../Running.ts"
 import { Timers } from "../Timers.ts"
-import type { Stopped } from "./Hearing.ts"
+import { Hearing, type Stopped } from "./Hearing.ts"
 import { blocked, type Conclusion, type Options, type SessionError, tooLong } from "./Types.ts"
 
 export type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
@@ -47,6 +47,8 @@ export class Ledger {
   protected readonly old = new Set<Pending>()
   /** Why the session cannot go on. */
   protected failure: SessionError | undefined
+  /** Undefined when no hook is there to hear anything. */
+  protected readonly hearing: Hearing | undefined
   /** Whether the session's `start` is acknowledged. */
   protected opened = false
   protected now = { millis: -1, iso: "" }
@@ -57,6 +59,7 @@ export class Ledger {
   /** Everything that was fed, under the guard: to find the line of an instruction that was not yielded. */
   private readonly fed: Array<Stamped> = []
   private readonly isGuarded: boolean
+  private isStopRecorded = false
 
   constructor(options: Options, clock: Clock.Clock, onArrival: () => void) {
     this.running = new Running(onArrival)
@@ -65,6 +68,9 @@ export class Ledger {
     this.clock = clock
     this.news = news
     this.timers = new Timers((p) => this.isPending(p))
+    this.hearing = options.hooks.length === 0
+      ? undefined
+      : new Hearing({ ...options, now: () => clock.currentTimeMillisUnsafe() })
     machine.live = true
     machine.fresh = []
     for (const p of machine.pending.values()) {
@@ -80,6 +86,11 @@ export class Ledger {
     if (writer.head().offset > 0) this.remember(start[0]!)
     this.follow()
     this.checkDefect()
+  }
+
+  /** Whether hooks are to hear of an outcome first. */
+  protected get isDue(): boolean {
+    return this.hearing?.isDue === true
   }
 
   protected isPending(p: Pending): boolean {
@@ -196,7 +207,11 @@ export class Ledger {
   protected feedNews(): Effect.Effect<void> {
     const { machine, program, services } = this.o
     const refused: Array<string> = []
+    let fed = 0
     for (const post of this.news) {
+      // One outcome at a time is journaled and told of.
+      if (this.isDue) break
+      fed++
       if (machine.outcome !== undefined || this.failure !== undefined) break
       if (machine.eventIds.has(post.eventId)) continue
       if (post.type === "settle") {
@@ -209,7 +224,7 @@ export class Ledger {
       if (Replay.refuses(program, post, services) !== undefined) continue
       if (!this.record(Record.posted(machine, post))) this.failure = this.differing()
     }
-    this.news = []
+    this.news = this.isDue ? this.news.slice(fed) : []
     return Effect.forEach(
       refused,
       (why) => Effect.logWarning(`What was settled by hand cannot be taken: ${why}`),
@@ -282,10 +297,18 @@ export class Ledger {
     return { _tag: "Suspended", entry, children }
   }
 
-  /** Writes that a hook stopped the run. */
-  protected concludeStopped({ context, stepId }: Stopped): Conclusion {
-    this.batch.push(stamped({ type: "stop", stepId }, this.timestamp()))
-    return { _tag: "Stopped", stepId, context }
+  /** A hook stops the run: whatever else ends in this session is journaled behind that. */
+  protected recordStop({ stepId }: Stopped): void {
+    if (this.isStopRecorded) return
+    this.isStopRecorded = true
+    const stop = stamped({ type: "stop", stepId }, this.timestamp())
+    this.batch.push(stop)
+    this.remember(stop)
+  }
+
+  protected concludeStopped(stopped: Stopped): Conclusion {
+    this.recordStop(stopped)
+    return { _tag: "Stopped", ...stopped }
   }
 
   /** A wait for a child, with what is known of it. */
