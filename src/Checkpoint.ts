@@ -14,9 +14,12 @@ import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Kept, Prefix } from "./Cut.ts"
-import type { Entry, Step } from "./Entry.ts"
+import { isKept, type Kept, type Prefix } from "./Cut.ts"
+import { type Base, Entry as EntrySchema, type Step } from "./Entry.ts"
 import { crc32Hex } from "./internal/crc32.ts"
+import { put } from "./internal/put.ts"
+
+type Entry = typeof EntrySchema.Type
 
 /** Why a checkpoint is not gone on from. */
 export const Reason = Schema.Literals([
@@ -70,8 +73,8 @@ export class CheckpointRejected
 }
 
 /**
- * A checkpoint as data. `output` is what the steps had given, by name, as it stands in the journal (for
- * the merged context of a pipeline: its `contextOf`).
+ * A checkpoint as data. `output` is what the steps had given, by name, as it stands in the journal; of a
+ * pipeline, the context behind its last outermost step (inside a branch, `contextOf` knows more).
  */
 export interface Checkpoint<out T = Readonly<Record<string, Schema.Json | undefined>>>
   extends Prefix
@@ -125,9 +128,10 @@ const ascii = /^[\0-\x7f]*$/
 /** The text of a checkpoint. */
 export const text = (made: Made, services: Context.Context<never>): string => {
   const lifetime = Context.get(services, Lifetime)
-  const expiresAt = lifetime === undefined
-    ? undefined
-    : made.createdAt + Duration.toMillis(Duration.fromInputUnsafe(lifetime))
+  const millis = lifetime === undefined
+    ? Infinity
+    : Duration.toMillis(Duration.fromInputUnsafe(lifetime))
+  const expiresAt = millis === Infinity ? undefined : made.createdAt + millis
   return seal(payloadOf(made, expiresAt), Context.get(services, Keys))
 }
 
@@ -173,28 +177,31 @@ export const deserializeCheckpoint = <T = Checkpoint["output"]>(
   )
 
 // ---------------------------------------------------------------------------------------------------
-// the payload: a line of JSON that says what it is of, then a line an entry, with the milliseconds since
-// the one before
+// the payload: a line of JSON that says what it is of; a pipeline's base, or an empty line; then a line an
+// entry, with the milliseconds since the one before
 
-interface Header {
-  readonly workflow: string
-  readonly version?: string
-  readonly runId: string
-  readonly offset: number
-  readonly input?: Schema.Json
-  readonly seed: string
-  readonly timestamp: string
-  readonly continues?: string
-  readonly taken?: ReadonlyArray<string>
-  readonly stepId: string
-  readonly stepName: string
-  readonly createdAt: number
-  readonly expiresAt?: number
-}
+const optional = Schema.optionalKey
+
+const Header = Schema.Struct({
+  workflow: Schema.String,
+  version: optional(Schema.String),
+  runId: Schema.String,
+  offset: Schema.Int,
+  input: optional(Schema.Json),
+  seed: Schema.String,
+  timestamp: Schema.String,
+  continues: optional(Schema.String),
+  taken: optional(Schema.Array(Schema.String)),
+  stepId: Schema.String,
+  stepName: Schema.String,
+  createdAt: Schema.Number,
+  expiresAt: optional(Schema.Number)
+})
+type Header = typeof Header.Type
 
 const payloadOf = (made: Made, expiresAt: number | undefined): string => {
   const { continues, metadata, offset, runId, seed, taken, timestamp, version, workflow } = made
-  const { createdAt, stepId, stepName } = made
+  const { base, createdAt, stepId, stepName } = made
   const header: Header = {
     workflow,
     ...(version === undefined ? undefined : { version }),
@@ -211,7 +218,7 @@ const payloadOf = (made: Made, expiresAt: number | undefined): string => {
     ...(expiresAt === undefined ? undefined : { expiresAt })
   }
   let last = Date.parse(timestamp), lastText = timestamp
-  const lines = [JSON.stringify(header)]
+  const lines = [JSON.stringify(header), base === undefined ? "" : JSON.stringify(base)]
   for (const { entry, timestamp } of made.entries) {
     let since = 0
     if (timestamp !== lastText) {
@@ -260,35 +267,82 @@ const long = (parts: ReadonlyArray<any>): Step => {
 const parse = (payload: string): Checkpoint | CheckpointRejected => {
   try {
     const lines = payload.split("\n")
-    const { input, taken = [], ...header } = JSON.parse(lines[0]!) as Header
+    const header: unknown = JSON.parse(lines[0]!)
+    const baseText = lines[1]!
+    const base: unknown = baseText === "" ? undefined : JSON.parse(baseText)
     const entries: Array<Kept> = []
-    const output: Record<string, Schema.Json | undefined> = {}
+    if (!isHeader(header) || !isBase(base)) throw new Error("no header")
     let millis = Date.parse(header.timestamp), timestamp = header.timestamp
-    for (let i = 1; i < lines.length; i++) {
+    for (let i = 2; i < lines.length; i++) {
       const line = lines[i]!
       const at = line.indexOf(" ")
       if (at !== 1 || line[0] !== "0") {
         millis += parseInt(line.slice(0, at), 36)
         timestamp = new Date(millis).toISOString()
       }
-      const json: unknown = JSON.parse(line.slice(at + 1))
-      const entry = Array.isArray(json) ? long(json) : json as Entry
-      if (entry.type === "step" && entry.error === undefined) output[entry.name] = entry.result
-      entries.push({ entry, timestamp })
+      entries.push({ entry: entryOf(JSON.parse(line.slice(at + 1))), timestamp })
     }
+    const { input, taken = [], ...rest } = header
     return {
       continues: undefined,
       version: undefined,
       expiresAt: undefined,
-      ...header,
+      ...rest,
+      base,
+      ...(base === undefined ? undefined : { baseText }),
       metadata: input,
       taken,
       entries,
-      output
+      get output() {
+        return outputOf(base, entries)
+      }
     }
   } catch {
     return rejected("NotACheckpoint", "what stands in it is not what reprise writes")
   }
+}
+
+/** Built when the first checkpoint is read. */
+const made: {
+  header?: (u: unknown) => u is Header
+  entry?: (u: unknown) => u is Entry
+} = {}
+
+const isHeader = (u: unknown): u is Header =>
+  (made.header ??= Schema.is(Header))(u) && Number.isFinite(Date.parse(u.timestamp))
+
+/** What stands in a line, seen to be what a run can be begun with. */
+const entryOf = (u: unknown): Entry => {
+  if (Array.isArray(u)) {
+    const [stepId, name] = u as ReadonlyArray<unknown>
+    if (typeof stepId === "string" && (name === undefined || name === 0 || typeof name === "string")) {
+      return long(u)
+    }
+  } else if ((made.entry ??= Schema.is(EntrySchema))(u) && isKept(u)) return u
+  throw new Error("no entry")
+}
+
+/** Looks at no more than its shape: what was parsed is JSON, and a context may have thousands of keys. */
+const isBase = (u: unknown): u is Base | undefined => {
+  if (u === undefined) return true
+  if (typeof u !== "object" || u === null) return false
+  const { context, ids = [], steps } = u as Record<string, unknown>
+  const isList = (list: unknown) =>
+    Array.isArray(list) && list.every((name) => typeof name === "string")
+  return typeof context === "object" && context !== null && !Array.isArray(context)
+    && isList(steps) && isList(ids)
+}
+
+const outputOf = (
+  base: Base | undefined,
+  entries: ReadonlyArray<Kept>
+): Record<string, Schema.Json | undefined> => {
+  if (base !== undefined) return { ...base.context }
+  const output: Record<string, Schema.Json | undefined> = {}
+  for (const { entry } of entries) {
+    if (entry.type === "step" && entry.error === undefined) put(output, entry.name, entry.result)
+  }
+  return output
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -324,6 +378,10 @@ const encode = (payload: string): string =>
     ? btoa(payload).replaceAll("=", "").replaceAll("+", "-").replaceAll("/", "_")
     : Base64Url.encode(payload)
 
+/** A text that ends before its length does. */
+const opening = /^rcp1\.(p|[se](-[\w-]{0,64})?)?(\.[0-9a-z]{0,7})?$/
+/** A text that ends in its payload or its sum. */
+const cutForm = /^rcp1\.(p|[se]-[\w-]{1,64})\.[0-9a-z]+\.[\w-]*(\.[0-9a-f]{0,7})?$/
 const form = /^rcp1\.(p|[se]-[\w-]{1,64})\.([0-9a-z]+)\.([\w-]*)\.([0-9a-f]{8})$/
 
 const unseal = (
@@ -331,8 +389,6 @@ const unseal = (
   keys: KeysShape | undefined
 ): string | CheckpointRejected => {
   if (typeof given !== "string") return rejected("NotACheckpoint", `it is ${kindOf(given)}`)
-  const said = given.split(".", 3)[2]
-  const length = said !== undefined && /^[0-9a-z]{1,7}$/.test(said) ? parseInt(said, 36) : undefined
   if (given === "") return rejected("NotACheckpoint", "it is empty")
   if (!given.startsWith(`${magic}.`)) {
     return /^rcp\d+\./.test(given)
@@ -341,12 +397,12 @@ const unseal = (
       ? rejected("Truncated", `only ${given.length} characters of it are there`)
       : rejected("NotACheckpoint", `it begins with ${JSON.stringify(given.slice(0, 8))}`)
   }
-  if (length === undefined || given.length < length) {
-    const isCut = length !== undefined || (given.split(".").length <= 3 && given.length < 80)
-    const of = length === undefined ? "" : ` of ${length}`
-    return isCut
-      ? rejected("Truncated", `only ${given.length}${of} characters of it are there`)
-      : rejected("Changed", "its length is not what it says")
+  if (opening.test(given)) {
+    return rejected("Truncated", `only ${given.length} characters of it are there`)
+  }
+  const length = parseInt(given.split(".", 3)[2] ?? "", 36)
+  if (given.length < length && (form.test(given) || cutForm.test(given))) {
+    return rejected("Truncated", `only ${given.length} of ${length} characters of it are there`)
   }
   const found = form.exec(given)
   if (

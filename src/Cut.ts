@@ -6,7 +6,7 @@
  * sessions; children whose outcome lies behind it are started anew.
  */
 import * as Schema from "effect/Schema"
-import type { Child, Entry, Envelope, Recorded, Resume, Start, Step, Timer } from "./Entry.ts"
+import type { Base, Child, Entry, Envelope, Recorded, Resume, Start, Step, Timer } from "./Entry.ts"
 import { byName, type Naming } from "./Naming.ts"
 
 /** An entry without its envelope, and when it was journaled (ISO 8601). */
@@ -31,6 +31,10 @@ export interface Prefix {
   /** The run that that one goes on from, and the events that were taken before. */
   readonly continues: string | undefined
   readonly taken: ReadonlyArray<string>
+  /** Where a pipeline begins. */
+  readonly base: Base | undefined
+  /** `base` as JSON, where it is known. */
+  readonly baseText?: string
   readonly entries: ReadonlyArray<Kept>
 }
 
@@ -53,7 +57,8 @@ export class StepNotFound
   }
 }
 
-const isKept = ({ type }: Entry): boolean => {
+/** Whether a new run is given entries like this one. */
+export const isKept = ({ type }: Entry): boolean => {
   switch (type) {
     case "start":
     case "suspend":
@@ -70,9 +75,11 @@ const isKept = ({ type }: Entry): boolean => {
   }
 }
 
-/** What of `entries` a new run needs. */
-export const keep = (entries: ReadonlyArray<Kept>): ReadonlyArray<Kept> =>
-  entries.filter(({ entry }) => isKept(entry))
+/** What of `entries` a new run needs, without what earlier owners wrote beside it. */
+const keep = (entries: ReadonlyArray<Kept>): ReadonlyArray<Kept> =>
+  entries.flatMap((kept) =>
+    !isKept(kept.entry) ? [] : "sum" in kept.entry ? [{ ...kept, entry: bare(kept.entry) }] : [kept]
+  )
 
 const envelope = [
   "session",
@@ -85,7 +92,7 @@ const envelope = [
 ] as const satisfies ReadonlyArray<keyof Envelope>
 
 /** An entry as it was before it was written. */
-export const bare = (recorded: Recorded): Entry => {
+const bare = (recorded: Entry): Entry => {
   const entry: Partial<Recorded> = { ...recorded }
   for (const field of envelope) delete entry[field]
   return entry as Entry
@@ -98,10 +105,7 @@ export const upTo = (
   offset: number
 ): Prefix => {
   const first = entries[0] as Recorded & Start
-  const kept = entries.slice(1, offset).map((entry) => ({
-    entry: bare(entry),
-    timestamp: entry.timestamp
-  }))
+  const kept = entries.slice(1, offset).map((entry) => ({ entry, timestamp: entry.timestamp }))
   return prefix(runId, first, offset, kept)
 }
 
@@ -121,6 +125,7 @@ export const prefix = (
   timestamp: first.timestamp,
   continues: first.continues,
   taken: first.taken ?? [],
+  base: first.base,
   entries: keep(kept)
 })
 

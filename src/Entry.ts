@@ -15,6 +15,16 @@ const optional = Schema.optionalKey
 const Text = optional(Schema.String)
 const Value = optional(Schema.Json)
 
+/** The state of a pipeline between two of its outermost steps. */
+export const Base = Schema.Struct({
+  /** The names of the outermost steps up to there. */
+  steps: Schema.Array(Schema.String),
+  /** The ids of all steps that were done or left out, where they are others. */
+  ids: optional(Schema.Array(Schema.String)),
+  context: Schema.Record(Schema.String, Schema.Json)
+})
+export type Base = typeof Base.Type
+
 /** Opens a session. The first one of a journal also says what runs and with which input (`metadata`). */
 export const Start = Schema.Struct({
   type: Schema.tag("start"),
@@ -40,6 +50,8 @@ export const Start = Schema.Struct({
     copied: Schema.Int,
     at: Schema.String
   })),
+  /** Where a pipeline begins that goes on from a checkpoint: what was done, and the context behind it. */
+  base: optional(Base),
   /** The step of another run that started this one as its child. */
   parent: optional(Schema.Struct({ runId: Schema.String, stepId: Schema.String })),
   /** The run whose `continueAs` this one goes on from. */

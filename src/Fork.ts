@@ -22,6 +22,7 @@ import * as Override from "./Override.ts"
 import { ForkRejected } from "./Override.ts"
 import * as Past from "./Past.ts"
 import type { Program } from "./Program.ts"
+import type * as Record from "./Record.ts"
 import { RunExists, type RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
@@ -62,12 +63,18 @@ const cut = (
       instead: "Give either fromStep or fromOffset"
     })
   }
-  const offset = fromStep === undefined ? fromOffset! : Cut.before(runId, entries, fromStep, naming)
-  if (typeof offset !== "number") return offset
-  if (!Number.isInteger(offset) || offset < 1 || offset > entries.length) {
+  const offset: unknown = fromStep === undefined
+    ? fromOffset
+    : Cut.before(runId, entries, fromStep, naming)
+  if (offset instanceof Cut.StepNotFound) return offset
+  const isInside = typeof offset === "number" && Number.isInteger(offset) && offset >= 1
+    && offset <= entries.length
+  if (!isInside) {
     return new ForkRejected({
       runId,
-      saw: `it has no entry to cut before at offset ${offset}`,
+      saw: `it cannot be cut at offset ${
+        typeof offset === "number" ? offset : JSON.stringify(offset) ?? "undefined"
+      }`,
       instead: `Give an offset from 1 to ${entries.length}`
     })
   }
@@ -83,7 +90,7 @@ const beginOf = (prefix: Cut.Prefix, isCheckpoint: boolean): Begin => ({
 
 /** The opening of a prefix, for code that is to be replayed against it. */
 const openingOf = (prefix: Cut.Prefix): Past.First => {
-  const { continues, metadata, seed, taken, timestamp, version, workflow } = prefix
+  const { base, continues, metadata, seed, taken, timestamp, version, workflow } = prefix
   const start: Start = {
     type: "start",
     workflow,
@@ -91,7 +98,8 @@ const openingOf = (prefix: Cut.Prefix): Past.First => {
     ...(metadata === undefined ? undefined : { metadata }),
     seed,
     ...(continues === undefined ? undefined : { continues }),
-    ...(taken.length === 0 ? undefined : { taken })
+    ...(taken.length === 0 ? undefined : { taken }),
+    ...(base === undefined ? undefined : { base })
   }
   return { ...start, timestamp, incarnation: "" }
 }
@@ -106,7 +114,8 @@ const overridden = (
   if (override === undefined || Object.keys(override).length === 0) return prefix
   const program = Replay.ofVersion(newest, prefix.version) ?? newest
   const of = { program, runId: prefix.runId, services }
-  const entries = Override.apply(of, openingOf(prefix), prefix.entries, override)
+  if (program.accumulates) return Override.merge(of, prefix, override)
+  const entries = Override.replace(of, openingOf(prefix), prefix.entries, override)
   return Override.isRefusal(entries) ? entries : { ...prefix, entries }
 }
 
@@ -227,7 +236,8 @@ const codeless = ({ version, workflow }: Cut.Prefix): Program => ({
   body: () => [].values(),
   hook: undefined,
   accumulates: false,
-  naming: undefined
+  naming: undefined,
+  refusesBase: undefined
 })
 
 // ---------------------------------------------------------------------------------------------------
@@ -351,6 +361,18 @@ export type WhatIf =
     readonly instead?: Recorded
   }
 
+/** The entries with other results; a pipeline's override is merged into what its last step gave. */
+const changedBy = (
+  of: Record.Of,
+  opening: Past.First,
+  kept: ReadonlyArray<Cut.Kept>,
+  override: Override.Override
+) => {
+  if (!of.program.accumulates) return Override.replace(of, opening, kept, override)
+  const merged = Override.merge(of, { base: opening.base, entries: kept }, override)
+  return Override.isRefusal(merged) ? merged : merged.entries
+}
+
 /** Replays a journal with other results, up to where the code parts from it. */
 export const whatIf = (
   newest: Program,
@@ -371,7 +393,7 @@ export const whatIf = (
   const of = { program, runId, services }
   const opening = structuredClone(first) as Recorded & Start
   const kept = journal.entries.slice(1).map((entry) => ({ entry, timestamp: entry.timestamp }))
-  const changed = override === undefined ? kept : Override.apply(of, opening, kept, override)
+  const changed = override === undefined ? kept : changedBy(of, opening, kept, override)
   if (Override.isRefusal(changed)) return refused(changed)
   const entries = [opening, ...changed.map(({ entry }) => entry as Recorded)]
   const machine = Ending.machine(of, structuredClone(entries))

@@ -148,7 +148,7 @@ export class Machine extends Body {
   feed(entry: Entry | Recorded, timestamp: string): void {
     if (this.diverged !== undefined || this.defect !== undefined) return
     this.fed++
-    this.memory?.entries.push({ entry, timestamp })
+    if (this.memory !== undefined) this.memorize(this.memory, entry, timestamp)
     if (this.fed <= this.handed) return
     if (entry.type === "start") {
       for (const id of entry.settled ?? []) this.eventIds.add(id)
@@ -298,6 +298,11 @@ export class Machine extends Body {
     return p?.instruction.op === "step" && p.instruction.name === name && !p.isUndoing
       ? p as Pending & { readonly instruction: Instruction.Step }
       : undefined
+  }
+
+  private memorize({ entries }: Memory, entry: Entry, timestamp: string): void {
+    entries.push({ entry, timestamp })
+    this.exposed.count = entries.length
   }
 
   /** An outcome that the code did not take was not done. */

@@ -146,6 +146,7 @@ export const firstStart = (
         }
       }),
       ...(parent === undefined ? undefined : { parent }),
+      ...(prefix?.base === undefined ? undefined : { base: prefix.base }),
       ...(continues === undefined ? undefined : { continues }),
       ...(taken.length === 0 ? undefined : { taken })
     }

@@ -35,17 +35,6 @@ export const isRefusal = (u: unknown): u is Refusal =>
 /** Values of steps by id, or by a name that only one has; of a pipeline, what is merged into its context. */
 export type Override = Readonly<Record<string, unknown>>
 
-/** `entries` behind `first`, with other results. */
-export const apply = (
-  of: Record.Of,
-  first: Past.First,
-  entries: ReadonlyArray<Cut.Kept>,
-  override: Override
-): ReadonlyArray<Cut.Kept> | Refusal =>
-  of.program.accumulates
-    ? merged(of, entries, override)
-    : replaced(of, first, entries, override)
-
 const rejected = ({ runId }: Record.Of, saw: string) =>
   new ForkRejected({
     runId,
@@ -53,16 +42,23 @@ const rejected = ({ runId }: Record.Of, saw: string) =>
     instead: "Override with a value that the step itself could have given"
   })
 
-/** The result of the last step, with the override merged in. */
-const merged = (
+/** The beginning of a pipeline's run with the override merged into the context that it ends with. */
+export const merge = <P extends Pick<Cut.Prefix, "base" | "entries">>(
   of: Record.Of,
-  entries: ReadonlyArray<Cut.Kept>,
+  prefix: P,
   override: Override
-): ReadonlyArray<Cut.Kept> | Refusal => {
+): P | Refusal => {
+  const { base, entries } = prefix
   const at = entries.findLastIndex(({ entry }) => entry.type === "step")
   const kept = entries[at]
   if (kept?.entry.type !== "step") {
-    return new Cut.StepNotFound({ runId: of.runId, step: "", allowed: [] })
+    if (base === undefined) {
+      return rejected(of, "no step of it is done that the override could be merged into")
+    }
+    const context = merged(of, base.context, override)
+    return context instanceof ForkRejected
+      ? context
+      : { ...prefix, base: { ...base, context }, baseText: undefined }
   }
   const { error, result = {}, stepId } = kept.entry
   if (
@@ -70,9 +66,17 @@ const merged = (
   ) {
     return rejected(of, `step "${stepId}" gave nothing that an override could be merged into`)
   }
-  const encoded = Codec.strict.encode(Object.assign({}, result, override), of.services)
-  if (!encoded.ok) return rejected(of, `the override ${Codec.why(encoded.refused)}`)
-  return entries.with(at, { ...kept, entry: withResult(kept.entry, encoded.json) })
+  const patch = merged(of, result as Schema.JsonObject, override)
+  return patch instanceof ForkRejected
+    ? patch
+    : { ...prefix, entries: entries.with(at, { ...kept, entry: withResult(kept.entry, patch) }) }
+}
+
+const merged = (of: Record.Of, fields: Schema.JsonObject, override: Override) => {
+  const encoded = Codec.strict.encode({ ...fields, ...override }, of.services)
+  return encoded.ok
+    ? encoded.json as Schema.JsonObject
+    : rejected(of, `the override ${Codec.why(encoded.refused)}`)
 }
 
 /** The entry with another outcome; what is not about that stays. */
@@ -85,7 +89,8 @@ const withResult = (entry: Step, result: Schema.Json | undefined): Step => {
   return changed
 }
 
-const replaced = (
+/** `entries` behind `first`, with other results. */
+export const replace = (
   of: Record.Of,
   first: Past.First,
   entries: ReadonlyArray<Cut.Kept>,

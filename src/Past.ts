@@ -6,8 +6,9 @@
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Codec from "./Codec.ts"
 import * as Cut from "./Cut.ts"
-import type { Start } from "./Entry.ts"
+import type { Base, Entry, Start, Step } from "./Entry.ts"
 import { copy } from "./internal/json.ts"
+import { put } from "./internal/put.ts"
 import { type Machine, type Taken, Undecodable } from "./Machine.ts"
 import type * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
@@ -44,7 +45,7 @@ const results = (
     if (entry.error !== undefined) continue
     const result = structuredClone(entry.result)
     const decoded = Codec.of(step.options.schema).decode(result, services)
-    out[entry.name] = decoded instanceof Undecodable || !decoded.ok ? result : decoded.value
+    put(out, entry.name, decoded instanceof Undecodable || !decoded.ok ? result : decoded.value)
   }
   return out
 }
@@ -92,19 +93,54 @@ export const ofEntries = (
 
 /** The checkpoint behind a step. `now` is UTC milliseconds. */
 export const checkpoint = (
-  { program, runId, services }: Record.Of,
+  of: Record.Of,
   first: First,
-  { memory }: Machine,
-  { count, entry: { name, stepId } }: Taken,
+  machine: Machine,
+  at: number,
   now: number
 ): string => {
+  const { program, runId, services } = of
+  const { entries, taken } = machine.memory!
   // The first entry is not among those that were fed, so an entry's count is its offset.
-  const entries = memory!.entries.slice(0, count)
+  const { count, entry: { name, stepId } } = taken[at]!
   const { workflow = program.name } = first
-  return Checkpoint.text({
-    ...Cut.prefix(runId, { ...first, workflow }, count + 1, entries),
-    stepId,
-    stepName: name,
-    createdAt: now
-  }, services)
+  const stands = program.accumulates ? standing(of, first, machine, at + 1) : undefined
+  const prefix = Cut.prefix(
+    runId,
+    { ...first, workflow, ...(stands === undefined ? undefined : { base: stands.base }) },
+    count + 1,
+    entries.slice(stands?.from ?? 0, count)
+  )
+  const made = { ...prefix, stepId, stepName: name, createdAt: now }
+  return Checkpoint.text(made, services)
+}
+
+/** Where a pipeline stood behind the first `count` steps: between its outermost ones, and what is fed since. */
+const standing = (
+  of: Record.Of,
+  first: First,
+  machine: Machine,
+  count: number
+): { readonly base: Base; readonly from: number } | undefined => {
+  const { entries, taken } = machine.memory!
+  const { outermost } = count === taken.length
+    ? machine.exposed
+    : again(of, first, machine, taken[count - 1]!.count)?.exposed ?? {}
+  if (outermost === undefined) return undefined
+  const { from } = outermost
+  const steps = outermost.steps()
+  const ids = [
+    ...first.base?.ids ?? first.base?.steps ?? [],
+    ...entries.slice(0, from).flatMap(({ entry }) => isTold(of, entry) ? [entry.stepId] : [])
+  ]
+  const isSame = ids.length === steps.length && ids.every((id, k) => id === steps[k])
+  const context = outermost.context() as Base["context"]
+  return { base: { steps, ...(isSame ? undefined : { ids }), context }, from }
+}
+
+/** Whether an entry is one that a hook or a log is told of: a step that is done, or was left out. */
+const isTold = ({ program }: Record.Of, entry: Entry): entry is Step => {
+  if (entry.type !== "step") return false
+  const kind = program.naming?.(entry.stepId, entry.name).kind ?? "step"
+  return kind === "condition" ? entry.result === false : kind !== "own" && kind !== "decision"
 }

@@ -7,7 +7,6 @@
 import type * as Effect from "effect/Effect"
 import type { CheckpointRejected } from "./Checkpoint.ts"
 import type { Named, RunError } from "./Instruction.ts"
-import type { Unsafe } from "./internal/JsonSafe.ts"
 import { Builder } from "./pipeline/Builder.ts"
 import type {
   CallOptions,
@@ -20,8 +19,11 @@ import type {
 import type {
   After,
   AfterTransform,
+  AllKeys,
+  AnyCase,
   AnyKnown,
   AnyRan,
+  Anywhere,
   BaseAfter,
   Case,
   CasesOutput,
@@ -29,8 +31,12 @@ import type {
   CasesSteps,
   CheckCase,
   CheckChange,
+  CheckFirst,
   CheckItem,
   ConditionServices,
+  ConfigIn,
+  Flat,
+  Given,
   Item,
   ItemsServices,
   Known,
@@ -39,7 +45,8 @@ import type {
   Outputs,
   Ran,
   ResultOf,
-  StepConfig
+  StepConfig,
+  Taken
 } from "./pipeline/Types.ts"
 import type { StepTypes, Workflow } from "./workflow/Types.ts"
 
@@ -56,62 +63,81 @@ export type {
 } from "./pipeline/Types.ts"
 
 /** What is known of the steps of a pipeline's workflow. */
-interface StepTypesOf<Ctx, Steps> extends StepTypes {
+interface StepTypesOf<Context, Steps> extends StepTypes {
   readonly named: Steps extends AnyRan ? Named<Steps["name"], unknown> : never
   readonly name: Steps extends AnyRan ? Steps["name"] : never
-  readonly results: Partial<Ctx>
-  readonly override: Partial<Ctx>
+  readonly results: Context
+  readonly override: Context
 }
 
 /** The parts of a step: the first argument, where that is no name and no configuration, and the rest. */
-type PartsIn<First, Items extends ReadonlyArray<unknown>> = First extends string ? Items
-  : First extends ((...args: any) => unknown) | AnyKnown ? readonly [First, ...Items]
-  : Items
+type PartsIn<First, Items extends ReadonlyArray<unknown>> = First extends
+  ((...args: any) => unknown) | AnyKnown ? readonly [First, ...Items] : Items
 
-type Stepped<In, Ctx, Base, Steps, R, First, Items extends ReadonlyArray<unknown>> =
-  PartsIn<First, Items> extends infer Parts extends ReadonlyArray<unknown>
-    ? After<Ctx, Outputs<Parts>, First> extends infer Next ? Pipeline<
-        In,
-        Next,
-        BaseAfter<Ctx, Base, First>,
-        | Steps
-        | Ran<NameIn<First, "step">, Ctx, Next>
-        | NestedSteps<Parts, NameIn<First, "step">>,
-        R | ItemsServices<Parts> | ConditionServices<First>
-      >
-    : never
-    : never
-
-type CasesIn<First, Cases extends ReadonlyArray<unknown>> = First extends
-  { readonly when: unknown } | { readonly default: unknown } ? readonly [First, ...Cases] : Cases
-
-type Branched<In, Ctx, Base, Steps, R, First, Rest extends ReadonlyArray<unknown>> =
-  CasesIn<First, Rest> extends infer Cases extends ReadonlyArray<unknown>
-    ? After<Ctx, CasesOutput<Cases>, First> extends infer Next ? Pipeline<
-        In,
-        Next,
-        BaseAfter<Ctx, Base, First>,
-        | Steps
-        | Ran<NameIn<First, "branch">, Ctx, Next>
-        | CasesSteps<Cases, NameIn<First, "branch">>,
-        R | CasesServices<Cases> | ConditionServices<First>
-      >
-    : never
-    : never
-
-type Output<F> = F extends (...args: any) => infer X
-  ? X extends Effect.Effect<infer A, infer _E, infer _R> ? A : Awaited<X>
-  : never
-
-type Transformed<In, Ctx, Base, Steps, R, Config, Parts extends ReadonlyArray<unknown>> =
-  AfterTransform<Ctx, Output<Parts[0]>, Config> extends infer Next ? Pipeline<
+type Stepped<
+  In,
+  Ctx,
+  Base,
+  Steps,
+  R,
+  Config,
+  Parts extends ReadonlyArray<unknown>
+> = Outputs<Parts, Config> extends infer Out
+  ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
       In,
       Next,
       BaseAfter<Ctx, Base, Config>,
-      Steps | Ran<NameIn<Config, "transform">, Ctx, Next>,
+      | Steps
+      | Ran<NameIn<Config, "step">, Ctx, Next, keyof Out>
+      | NestedSteps<Parts, NameIn<Config, "step">>,
       R | ItemsServices<Parts> | ConditionServices<Config>
     >
-    : never
+  : never
+  : never
+
+type CasesIn<First, Cases extends ReadonlyArray<unknown>> = First extends AnyCase
+  ? readonly [First, ...Cases]
+  : Cases
+
+type Branched<
+  In,
+  Ctx,
+  Base,
+  Steps,
+  R,
+  Config,
+  Cases extends ReadonlyArray<unknown>
+> = CasesOutput<Cases> extends infer Out
+  ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
+      In,
+      Next,
+      BaseAfter<Ctx, Base, Config>,
+      | Steps
+      | Ran<NameIn<Config, "branch">, Ctx, Next, keyof Out>
+      | CasesSteps<Cases, NameIn<Config, "branch">>,
+      R | CasesServices<Cases> | ConditionServices<Config>
+    >
+  : never
+  : never
+
+type Transformed<
+  In,
+  Ctx,
+  Base,
+  Steps,
+  R,
+  Config,
+  Parts extends ReadonlyArray<unknown>
+> = Given<Parts[0]> extends infer Out
+  ? AfterTransform<Ctx, Out, Config> extends infer Next ? Pipeline<
+      In,
+      Next,
+      BaseAfter<Ctx, Base, Config>,
+      Steps | Ran<NameIn<Config, "transform">, Ctx, Next, AllKeys<Out>>,
+      R | ItemsServices<Parts> | ConditionServices<Config>
+    >
+  : never
+  : never
 
 /**
  * A pipeline that takes an `In` and has the context `Ctx` behind its last step. It never changes: every call
@@ -119,9 +145,9 @@ type Transformed<In, Ctx, Base, Steps, R, Config, Parts extends ReadonlyArray<un
  */
 export interface Pipeline<
   in out In,
-  in out Ctx,
-  in out Base = never,
-  in out Steps = never,
+  out Ctx,
+  out Base = never,
+  out Steps = never,
   out R = never
 > extends Known<In, Ctx, Base, Steps, R> {
   readonly name: string
@@ -136,13 +162,9 @@ export interface Pipeline<
     const First extends string | StepConfig<Ctx> | Item<Ctx>,
     const Items extends ReadonlyArray<Item<Ctx>>
   >(
-    first:
-      & First
-      & (First extends string ? unknown
-        : First extends Item<any> ? CheckItem<Ctx, First>
-        : unknown),
+    first: First & (First extends Item<any> ? CheckItem<Ctx, First> : CheckFirst<First, Items>),
     ...parts: { [K in keyof Items]: Items[K] & CheckItem<Ctx, Items[K]> }
-  ): Stepped<In, Ctx, Base, Steps, R, First, Items>
+  ): Stepped<In, Ctx, Base, Steps, R, ConfigIn<First>, PartsIn<First, Items>>
   /**
    * Adds a branch: `(name?, …cases)` or `(configuration, …cases)`. The first case whose `when` says yes is
    * taken, else the `default`, else none. Which one is journaled: a resume goes on in it.
@@ -151,21 +173,20 @@ export interface Pipeline<
     const First extends string | StepConfig<Ctx> | Case<Ctx, Empty<Ctx>>,
     const Cases extends ReadonlyArray<Case<Ctx, Empty<Ctx>>>
   >(
-    first: First & (First extends Case<any, any> ? CheckCase<Ctx, First> : unknown),
+    first:
+      & First
+      & (First extends AnyCase ? CheckCase<Ctx, First>
+        : CheckFirst<First, Cases, "circuitBreaker">),
     ...cases: { [K in keyof Cases]: Cases[K] & CheckCase<Ctx, Cases[K]> }
-  ): Branched<In, Ctx, Base, Steps, R, First, Cases>
+  ): Branched<In, Ctx, Base, Steps, R, ConfigIn<First>, CasesIn<First, Cases>>
   /** Replaces the whole context: `(name?, f)` or `(configuration, f)`, where `f` returns a plain object. */
   transform<
     const First extends string | StepConfig<Ctx> | Item<Ctx>,
     const Rest extends ReadonlyArray<Item<Ctx>>
   >(
-    first:
-      & First
-      & (First extends string ? unknown
-        : First extends Item<any> ? CheckChange<Ctx, First>
-        : unknown),
-    ...f: { [K in keyof Rest]: Rest[K] & CheckChange<Ctx, Rest[K]> }
-  ): Transformed<In, Ctx, Base, Steps, R, First, PartsIn<First, Rest>>
+    first: First & (First extends Item<any> ? CheckChange<First> : CheckFirst<First, Rest>),
+    ...f: { [K in keyof Rest]: Rest[K] & CheckChange<Rest[K]> }
+  ): Transformed<In, Ctx, Base, Steps, R, ConfigIn<First>, PartsIn<First, Rest>>
   /** The names of its steps, in order. */
   describe(): ReadonlyArray<string>
   /**
@@ -183,11 +204,11 @@ export interface Pipeline<
   runCheckpoint<H1 = never, H2 = never, H3 = never>(
     checkpoint:
       | string
-      | CallOptions<Steps, H1, H2, H3> & OverrideOptions<Ctx> & { readonly checkpoint: string },
-    options?: CallOptions<Steps, H1, H2, H3> & OverrideOptions<Ctx>
+      | CallOptions<Steps, H1, H2, H3> & OverrideOptions<Anywhere<Ctx, Steps>> & { readonly checkpoint: string },
+    options?: CallOptions<Steps, H1, H2, H3> & OverrideOptions<Anywhere<Ctx, Steps>>
   ): Effect.Effect<ResultOf<Ctx, Base>, CheckpointFailure, R | HookServices<H1 | H2 | H3>>
   /** The merged context where a checkpoint was taken. */
-  contextOf(checkpoint: string): Effect.Effect<Partial<Ctx>, CheckpointRejected>
+  contextOf(checkpoint: string): Effect.Effect<Anywhere<Ctx, Steps>, CheckpointRejected>
   /** The workflow behind it: to start, resume, fork and look at runs by their ids. */
   readonly workflow: Workflow<
     In,
@@ -196,16 +217,12 @@ export interface Pipeline<
     {},
     R,
     never,
-    StepTypesOf<Ctx, Steps>
+    StepTypesOf<Anywhere<Ctx, Steps>, Steps>
   >
 }
 
 /** What a branch is built from. */
 type Empty<Ctx> = Pipeline<Ctx, Ctx>
-
-/** `string` when JSON can hold an `In`, else the advice. */
-type NameFor<In> = [Unsafe<In>] extends [never] ? string
-  : `This pipeline takes ${Unsafe<In>}, which JSON cannot hold: give it in another form`
 
 /**
  * An empty pipeline that takes an `In`, a plain object: the first context.
@@ -222,12 +239,12 @@ type NameFor<In> = [Unsafe<In>] extends [never] ? string
  * await Effect.runPromise(calc.run({ a: 1 })) // => { a: 2, doubled: 4 }
  * ```
  */
-export const make = <In extends object = {}>(
-  name?: NameFor<In> | Options,
+export const make = <In extends Taken<In> = {}>(
+  name?: string | Options,
   options?: Options
-): Pipeline<In, In> => {
+): Pipeline<In, Flat<In>> => {
   const given = typeof name === "string" ? name : "pipeline"
   if (given === "") throw new TypeError("A pipeline needs a name.")
   const all = typeof name === "object" ? name : options ?? {}
-  return new Builder(given, all) as unknown as Pipeline<In, In>
+  return new Builder(given, all) as unknown as Pipeline<In, Flat<In>>
 }

@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Codec from "./Codec.ts"
+import type { Base } from "./Entry.ts"
 import type { Hook } from "./Hooks.ts"
 import type * as Instruction from "./Instruction.ts"
 import type { Exposed } from "./Machine.ts"
@@ -37,6 +38,8 @@ export interface Program {
   readonly accumulates: boolean
   /** How its steps are called before people; by their names in the journal, when undefined. */
   readonly naming: Naming | undefined
+  /** Why a pipeline cannot begin where a journal says. */
+  readonly refusesBase: ((base: Base) => string | undefined) | undefined
 }
 
 /**

@@ -188,7 +188,7 @@ export const machine = (
   recorded: ReadonlyArray<Entry> = []
 ): Machine.Machine => {
   const { retired } = program
-  const exposed: Machine.Exposed = {}
+  const exposed: Machine.Exposed = start.base === undefined ? {} : { base: start.base }
   const guard = Context.get(services, Guard).slices
   if (guard) SliceGuard.install()
   const options = {
@@ -223,12 +223,13 @@ export const startOf = (
   first: Entry & { readonly timestamp: string; readonly incarnation: string }
 ): Machine.Start => {
   const { incarnation, timestamp } = first
-  const { seed, taken } = first.type === "start" ? first : {}
+  const { base, seed, taken } = first.type === "start" ? first : {}
   return {
     incarnation,
     timestamp,
     ...(seed === undefined ? undefined : { seed }),
-    ...(taken === undefined ? undefined : { taken })
+    ...(taken === undefined ? undefined : { taken }),
+    ...(base === undefined ? undefined : { base })
   }
 }
 

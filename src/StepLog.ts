@@ -191,6 +191,8 @@ class Printer {
         this.say(`🚀 Resuming ${what} (run ${Text.plain(runId)}, ${Text.plain(again)})`, "bold")
       }
     }
+    const base = first?.type === "start" ? first.base : undefined
+    for (const id of base?.ids ?? base?.steps ?? []) this.done(this.of.name(id, id))
     for (const entry of replayed) this.replayed(entry)
   }
 
@@ -198,9 +200,14 @@ class Printer {
   private replayed(entry: Recorded): void {
     if (entry.type !== "step") return
     const named = this.of.name(entry.stepId, entry.name)
-    const { kind, label } = named
+    const { kind } = named
     if (kind === "own" || kind === "decision") return
     if (kind === "condition" && entry.result !== false) return
+    this.done(named)
+  }
+
+  private done(named: Named): void {
+    const { label } = named
     if (this.shows(named)) this.say(`\n⏭️  Step: ${Text.plain(label)} (resume-skip)`, "dim")
     this.timings.push({ label, outcome: "skipped", duration: 0 })
   }

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Checkpoint from "./Checkpoint.ts"
 import type { CheckpointRejected } from "./Checkpoint.ts"
-import type { Kept } from "./Cut.ts"
+import type { Kept, Prefix } from "./Cut.ts"
 import type { Posted, StorageError } from "./Driver.ts"
 import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
 import type { Continued } from "./Enqueue.ts"
@@ -184,9 +184,10 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
     // Its text is made before the body sees, and may change, the input in it.
     const opened = begun === undefined
       ? undefined
-      : [Journal.stamped(begun.entry, begun.timestamp), ...stampedAll(begin?.prefix?.entries ?? [])]
+      : [openingOf(begun, begin?.prefix), ...stampedAll(begin?.prefix?.entries ?? [])]
     const remembers = hooks.length > 0 || status.status === "stopped"
-    const openedBy = first ?? { ...structuredClone(begun!.entry), ...begun!.at }
+    const openedBy = first
+      ?? { ...(remembers ? structuredClone(begun!.entry) : begun!.entry), ...begun!.at }
     const machine = position.machine
       ?? (yield* refusing(given, begun, rebuilt(job, position, begun, remembers)))
     const isKnown = (eventId: string) => machine.eventIds.has(eventId) || known.has(eventId)
@@ -318,6 +319,13 @@ const recordedAs = (
     sum: ""
   }))
 
+/** The first entry; the text of a pipeline's base is not made a second time. */
+const openingOf = ({ entry, timestamp }: Begun, prefix: Prefix | undefined): Journal.Stamped => {
+  if (prefix?.baseText === undefined) return Journal.stamped(entry, timestamp)
+  const { json } = Journal.stamped({ ...entry, base: undefined } as unknown as Entry, timestamp)
+  return { entry, timestamp, json: `${json.slice(0, -1)},"base":${prefix.baseText}}` }
+}
+
 const stampedAll = (kept: ReadonlyArray<Kept>) =>
   kept.map(({ entry, timestamp }) => Journal.stamped(entry, timestamp))
 
@@ -353,14 +361,20 @@ const rebuilt = (
       ? begun.copied
       : [{ ...begun.entry, ...begun.at }]
     const first = all[0] as Start
-    // What the body does to its input is not to show in what is remembered.
-    const input = yield* decodeInput(
-      program,
-      remembers ? { ...first, metadata: structuredClone(first.metadata) } as Start : first,
-      runId,
-      services
-    )
-    const { at, machine } = replayed(job, input, all, remembers)
+    const refused = first.base === undefined ? undefined : program.refusesBase?.(first.base)
+    if (refused !== undefined) {
+      return yield* new Replay.ReplayMismatch({
+        runId,
+        workflow: program.name,
+        offset: 0,
+        expected: "a pipeline that begins behind what a checkpoint has",
+        actual: refused
+      })
+    }
+    // What the body does to what it begins with is not to show in what is remembered.
+    const opening = remembers ? structuredClone(all[0]!) : all[0]!
+    const input = yield* decodeInput(program, opening as Start, runId, services)
+    const { at, machine } = replayed(job, input, [opening, ...all.slice(1)], remembers)
     if (machine.diverged !== undefined) {
       const end = machine.outcome?.ok === false ? Record.end(job, machine) : undefined
       if (end !== undefined && "_tag" in end && end._tag === "BodyDefect") return yield* end

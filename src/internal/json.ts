@@ -7,6 +7,7 @@
  * An object's property that is `undefined` is left out.
  */
 import type * as Schema from "effect/Schema"
+import { put } from "./put.ts"
 
 type Json = Schema.Json
 
@@ -95,15 +96,7 @@ const walk = (value: unknown, depth: number, trail: Array<string | number>): Jso
     weight += key.length + 1
     const copy = walk(field, depth - 1, trail)
     trail.pop()
-    // Assigning to `__proto__` would set the prototype instead of a property.
-    if (key === "__proto__") {
-      Object.defineProperty(out, key, {
-        value: copy,
-        enumerable: true,
-        configurable: true,
-        writable: true
-      })
-    } else out[key] = copy
+    put(out, key, copy)
   }
   if (Object.getOwnPropertySymbols(value).length > 0) throw new Refusal("a symbol key")
   return out

@@ -3,7 +3,7 @@
  * how a branch becomes a generator.
  */
 import type * as Schema from "effect/Schema"
-import type { Child, Entry, Step } from "../Entry.ts"
+import type { Base, Child, Entry, Step } from "../Entry.ts"
 import * as Instruction from "../Instruction.ts"
 
 /** What an instruction, a branch or a body came to. */
@@ -133,6 +133,20 @@ export interface Memory {
 /** What a body shows of itself while it runs: the context that the steps of a pipeline merge into. */
 export interface Exposed {
   context?: Readonly<Record<string, unknown>>
+  /** Where it begins, if not at its first step. */
+  base?: Base
+  /** Where it stands between its outermost steps. */
+  outermost?: Outermost
+  /** How many entries are remembered. */
+  count?: number
+}
+
+export interface Outermost {
+  readonly context: () => Readonly<Record<string, unknown>>
+  /** The names of the steps that are over. */
+  readonly steps: () => ReadonlyArray<string>
+  /** How many entries were remembered when the last of them was over. */
+  readonly from: number
 }
 
 /** One generator of the tree: the body's, a branch's, or an undo's. */
@@ -214,6 +228,8 @@ export interface Start {
   readonly incarnation: string
   /** Ids of events that the runs took which this one goes on from. */
   readonly taken?: ReadonlyArray<string>
+  /** Where a pipeline begins. */
+  readonly base?: Base
 }
 
 /** The later of two ISO timestamps; those of years over 9999 are longer. */

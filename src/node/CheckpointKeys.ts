@@ -96,8 +96,11 @@ const make = ({ how, keys }: Options): Checkpoint.KeysShape | KeysRejected => {
     if (typeof text !== "string" || text.length < shortest) return reject("its secret is too short")
     derived.set(id, { sign: derive(text, "sign"), encrypt: derive(text, "encrypt") })
   }
-  const [{ id: keyId }] = keys
-  const current = derived.get(keyId)!
+  const keyId = keys[0]?.id
+  const current = keyId === undefined ? undefined : derived.get(keyId)
+  if (keyId === undefined || current === undefined) {
+    return new KeysRejected({ keyId: "", saw: "there is none" })
+  }
   return {
     protect: (bytes) =>
       how === "sign"

@@ -8,6 +8,7 @@
  * conditions would say now.
  */
 import * as Result from "effect/Result"
+import type { Base } from "../Entry.ts"
 import * as Instruction from "../Instruction.ts"
 import type { Exposed } from "../Machine.ts"
 import { Context, effective } from "./Context.ts"
@@ -51,14 +52,33 @@ class CaseGone extends Error {
 
 /** Runs a pipeline; gives its context. */
 export function* body(definition: Definition, input: unknown, exposed: Exposed): Body<Fields> {
-  const context = new Context((input ?? {}) as Fields, exposed, false)
-  yield* steps(definition, context)
-  return exposed.context!
+  const { base } = exposed
+  const begins = base?.context ?? { ...(input as object | undefined) }
+  const context = new Context(begins as Record<string, unknown>, exposed, false)
+  const stands = (over: number) => {
+    exposed.outermost = {
+      context: () => context.all,
+      steps: () => definition.steps.slice(0, over).map(({ name }) => name),
+      from: exposed.count ?? 0
+    }
+  }
+  const from = base?.steps.length ?? 0
+  stands(from)
+  yield* steps(definition, context, from, stands)
+  return context.all
 }
 
-/** Runs the steps of a pipeline, until one says that the rest is skipped. */
-function* steps({ steps }: Definition, context: Context): Body<void> {
-  for (const step of steps) {
+/** Runs the steps of a pipeline from one on, until one says that the rest is skipped. */
+function* steps(
+  { steps }: Definition,
+  context: Context,
+  from: number = 0,
+  onOver?: (over: number) => void
+): Body<void> {
+  for (let at = from; at < steps.length; at++) {
+    const step = steps[at]!
+    // What comes before is over, however it ended.
+    if (at > from) onOver?.(at)
     try {
       const { condition } = step
       if (condition !== true) {
@@ -85,6 +105,15 @@ function* steps({ steps }: Definition, context: Context): Body<void> {
       if (step.onError === "skip-remaining" && !isLeftOut(step, error)) return
     }
   }
+  onOver?.(steps.length)
+}
+
+/** Why a pipeline of this definition cannot begin where a checkpoint was taken. */
+export const refusesBase = ({ steps }: Definition, base: Base): string | undefined => {
+  const at = base.steps.findIndex((name, k) => steps[k]?.name !== name)
+  if (at < 0) return undefined
+  const now = steps[at] === undefined ? "none" : `"${steps[at].name}"`
+  return `${now} as its step ${at + 1}, which was "${base.steps[at]}"`
 }
 
 /** A cancel, and a body that does not fit its journal, are no failures of a step. */

@@ -6,13 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Codec from "../Codec.ts"
+import { put } from "../internal/put.ts"
 import type { Program } from "../Program.ts"
 import * as Storage from "../Storage.ts"
 import * as Calls from "../workflow/Calls.ts"
 import * as Contract from "../workflow/Contract.ts"
 import { NoOutput, type Result } from "../workflow/Results.ts"
 import type { Workflow } from "../workflow/Types.ts"
-import { body } from "./Body.ts"
+import { body, refusesBase } from "./Body.ts"
 import * as Definition from "./Definition.ts"
 import * as Labels from "./Labels.ts"
 import type { Options } from "./Options.ts"
@@ -226,7 +227,12 @@ export class Builder {
     const naming = Labels.of(definition)
     const contract = Contract.makeContract(name, options)
     const run: Program["body"] = (input, exposed) => body(definition, input, exposed)
-    const program = { ...Contract.makeProgram(name, options, run, naming), input: fields }
+    const program: Program = {
+      ...Contract.makeProgram(name, options, run, naming),
+      input: fields,
+      output: thawed,
+      refusesBase: (base) => refusesBase(definition, base)
+    }
     const logsAlways = options.log === undefined && logsSome(definition)
     return this.made = {
       program,
@@ -269,6 +275,25 @@ const fields: Codec.Codec = {
           message: "a pipeline's input is a plain object: its first context"
         }
       }
+}
+
+/**
+ * The context that a run ends with. It is JSON already, and nobody else's: only what steps have looked at is
+ * frozen, and copied, so that the caller may do with it what they like.
+ */
+const thawed: Codec.Codec = {
+  ...Codec.strict,
+  encode: (value, services) => {
+    const context = value as Record<string, Schema.Json>
+    for (const key in context) {
+      const field = context[key]
+      if (typeof field !== "object" || field === null || !Object.isFrozen(field)) continue
+      const copied = Codec.strict.encode(field, services)
+      if (!copied.ok) return copied
+      put(context, key, copied.json)
+    }
+    return { ok: true, json: context }
+  }
 }
 
 const partOf = (step: string, part: unknown): Definition.Part => {

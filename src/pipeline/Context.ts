@@ -2,10 +2,11 @@
  * The context of a pipeline while it runs: what the steps gave, merged, and only ever changed here.
  *
  * Steps are shown it through a view that refuses to be changed, since what a step did to it would be lost
- * in a replay. What is merged is frozen, so nothing of it is ever copied: a step costs what it gives, not
- * what the context holds.
+ * in a replay. What it looks at is frozen, so nothing is ever copied: a step costs what it gives and looks
+ * at, not what the context holds.
  */
 import { equals } from "../internal/json.ts"
+import { put } from "../internal/put.ts"
 import type { Exposed } from "../Machine.ts"
 import type { Fields, MergePolicy } from "./Types.ts"
 
@@ -18,6 +19,7 @@ const refuse = (key: string | symbol): never => {
 }
 
 const handler: ProxyHandler<Record<string, unknown>> = {
+  get: (fields, key) => freeze(Reflect.get(fields, key)),
   set: (_, key) => refuse(key),
   deleteProperty: (_, key) => refuse(key),
   defineProperty: (_, key) => refuse(key),
@@ -31,29 +33,21 @@ const freeze = <A>(value: A): A => {
   return Object.freeze(value)
 }
 
-/** Sets a key that may be `__proto__`. */
-const put = (to: Record<string, unknown>, key: string, value: unknown): void => {
-  if (key !== "__proto__") {
-    to[key] = value
-    return
-  }
-  Object.defineProperty(to, key, { value, enumerable: true, configurable: true, writable: true })
-}
-
 /** The context of one pipeline, or of one that is nested in it. */
 export class Context {
   /** What steps are shown. */
   view: Fields
-  private fields: Record<string, unknown> = {}
+  private fields: Record<string, unknown>
   private readonly exposed: Exposed
   /** What was there when a nested pipeline began. */
   private readonly base: Fields | undefined
   private touched = new Set<string>()
 
-  constructor(fields: Fields, exposed: Exposed, isNested: boolean) {
+  /** Takes `fields` over, which nobody else has. */
+  constructor(fields: Record<string, unknown>, exposed: Exposed, isNested: boolean) {
     this.exposed = exposed
-    for (const key of Object.keys(fields)) put(this.fields, key, freeze(fields[key]))
-    this.base = isNested ? fields : undefined
+    this.fields = fields
+    this.base = isNested ? { ...fields } : undefined
     this.view = new Proxy(this.fields, handler)
     this.show()
   }
@@ -68,6 +62,11 @@ export class Context {
     return new Context({ ...this.fields }, this.exposed, true)
   }
 
+  /** All of it, as it is: not to be changed. */
+  get all(): Fields {
+    return this.fields
+  }
+
   has(key: string): boolean {
     return Object.hasOwn(this.fields, key)
   }
@@ -75,7 +74,7 @@ export class Context {
   merge(patch: Fields | undefined): void {
     if (patch !== undefined) {
       for (const key of Object.keys(patch)) {
-        put(this.fields, key, freeze(patch[key]))
+        put(this.fields, key, patch[key])
         if (this.base !== undefined) this.touched.add(key)
       }
     }

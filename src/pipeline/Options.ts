@@ -49,10 +49,10 @@ export interface CallOptions<Steps, H1, H2, H3> extends RunOptions {
 }
 
 /** What is merged into the context of a checkpoint. */
-export interface OverrideOptions<Ctx> {
-  readonly overrideData?: Partial<Ctx> | undefined
+export interface OverrideOptions<Context> {
+  readonly overrideData?: Context | undefined
   /** The same as `overrideData`. */
-  readonly override?: Partial<Ctx> | undefined
+  readonly override?: Context | undefined
 }
 
 /** Why a call of a pipeline may fail. */

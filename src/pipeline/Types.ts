@@ -9,37 +9,68 @@ import type { Unsafe } from "../internal/JsonSafe.ts"
 /** A context, or what is merged into one. */
 export type Fields = Readonly<Record<string, unknown>>
 
-/** A step by name: the context that it is given, and the one behind it. */
-export interface Ran<out Name extends string, out Input, out Output> {
+/** A step by name: the context that it is given, the one behind it, and the keys that it gives. */
+export interface Ran<out Name extends string, out Input, out Output, out Gives = never> {
   readonly name: Name
   readonly input: Input
   readonly output: Output
+  /** `never` for a step of a nested pipeline: what that one gives is given by the step it stands in. */
+  readonly gives: Gives
 }
-export type AnyRan = Ran<string, any, any>
+export type AnyRan = Ran<string, any, any, any>
 
-type Flat<T> = T extends infer U ? { readonly [K in keyof U]: U[K] } : never
+type IsAny<T> = 0 extends 1 & T ? true : false
 
-/** What is there for certain of either of two contexts, and what may be there. */
-export type Either<A, B> = Flat<
-  & { readonly [K in keyof A & keyof B]: A[K] | B[K] }
-  & { readonly [K in Exclude<keyof A, keyof B>]?: A[K] }
-  & { readonly [K in Exclude<keyof B, keyof A>]?: B[K] }
->
+/** Shown as one object, field by field. */
+export type Flat<T> = IsAny<T> extends true ? any
+  : T extends infer U ? { readonly [K in keyof U]: U[K] }
+  : never
 
-/** `Out` merged into `Ctx`. */
-export type Merge<Ctx, Out> = Flat<Omit<Ctx, keyof Out> & Out>
+/** The keys that a `T` has for certain. A field that is `undefined` is left out of the journal, so it may be missing. */
+type Sure<T> = keyof {
+  [
+    K in keyof T as {} extends Record<K & PropertyKey, 1> ? never
+      : undefined extends T[K] ? never
+      : K
+  ]: 0
+}
 
-/** `Out` merged into `Ctx`, or not. */
-export type MergeMaybe<Ctx, Out> = Flat<
-  & Omit<Ctx, keyof Out>
-  & {
-    readonly [K in keyof Out & keyof Ctx]: Ctx[K] | Exclude<Out[K], undefined>
-  }
-  & { readonly [K in Exclude<keyof Out, keyof Ctx>]?: Out[K] }
->
+/** `Out` merged into `Ctx`: where it may not have a key, what is there stays. */
+export type Merge<Ctx, Out> = Ctx extends unknown ? Out extends unknown ? Flat<
+      & { [K in keyof Ctx as K extends keyof Out ? never : K]: Ctx[K] }
+      & {
+        [K in keyof Ctx as K extends Sure<Out> ? never : K extends keyof Out ? K : never]:
+          | Ctx[K]
+          | (K extends keyof Out ? Exclude<Out[K], undefined> : never)
+      }
+      & { [K in keyof Out as K extends Sure<Out> ? K : K extends keyof Ctx ? never : K]: Out[K] }
+    >
+  : never
+  : never
 
-/** What of `Out` is new, where what is there already stays. */
-export type Added<Ctx, Out> = Flat<Omit<Ctx, never> & Omit<Out, keyof Ctx>>
+export type AllKeys<U> = U extends unknown ? keyof U : never
+/** A union only shows what all of it has. */
+type ValueOf<U, K> = U extends unknown ? K extends keyof U ? Required<U>[K] : never : never
+
+/** A union of objects, as of a function with two returns, as one: what all have, and what some have. */
+export type OneObject<U> = IsAny<U> extends true ? any
+  : [U] extends [UnionToIntersection<U>] ? U
+  : Flat<
+    & { [K in AllKeys<U> as [U] extends [Record<K, unknown>] ? K : never]: ValueOf<U, K> }
+    & {
+      [K in AllKeys<U> as [U] extends [Record<K, unknown>] ? never : K]?: Exclude<
+        ValueOf<U, K>,
+        undefined
+      >
+    }
+  >
+
+/** What a context may hold somewhere in a pipeline, before it was replaced or after. */
+export type Anywhere<Ctx, Steps> = Holding<Ctx | (Steps extends AnyRan ? Steps["output"] : never)>
+type Holding<U> = Flat<{ [K in AllKeys<U>]?: ValueOf<U, K> }>
+
+/** Either of two contexts: what both have, and what may be there. */
+type Either<A, B> = OneObject<A | B>
 
 type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends
   (i: infer I) => void ? I : never
@@ -58,27 +89,18 @@ export interface Known<in In, out Ctx, out Base, out Steps, out R> {
 export type AnyKnown = Known<any, any, any, any, any>
 
 export type InOf<P> = P extends Known<infer In, any, any, any, any> ? In : never
-type CtxOf<P> = P extends Known<any, infer Ctx, any, any, any> ? Ctx : never
 export type StepsOf<P> = P extends Known<any, any, any, infer Steps, any> ? Steps : never
 type ServicesOf<P> = P extends Known<any, any, any, any, infer R> ? R : never
 
 /** What a run of a pipeline ends with, if nothing stops it. */
-export type ResultOf<Ctx, Base> = [Base] extends [never] ? Ctx : Either<Base, Ctx>
+export type ResultOf<Ctx, Base> = [Base] extends [never] ? Ctx : Either<Ctx, Base>
 type Ended<P> = P extends Known<any, infer Ctx, infer Base, any, any> ? ResultOf<Ctx, Base> : never
 
-type Same<A, B> = [A] extends [B] ? [B] extends [A] ? true : false : false
-
-/** What a nested pipeline contributes: what it did not just pass on. */
+/** What a nested pipeline contributes: the keys that its steps give, not those it just passes on. */
 export type Contributed<P> = Flat<
-  {
-    readonly [
-      K in keyof Ended<P> as K extends keyof InOf<P>
-        ? Same<Ended<P>[K], InOf<P>[K]> extends true ? never
-        : K
-        : K
-    ]: Ended<P>[K]
-  }
+  { [K in keyof Ended<P> as K extends GivenBy<StepsOf<P>> ? K : never]: Ended<P>[K] }
 >
+type GivenBy<Steps> = Steps extends AnyRan ? Steps["gives"] : never
 
 // ---------------------------------------------------------------------------------------------------
 // functions
@@ -86,7 +108,8 @@ export type Contributed<P> = Flat<
 /** What a step runs: a function of the context, or another pipeline. */
 export type Item<Ctx> = ((context: Ctx, step: StepInfo) => unknown) | AnyKnown
 
-type Given<F> = F extends (...args: any) => infer X ? 0 extends 1 & X ? any
+/** What a function gives in the end. */
+export type Given<F> = F extends (...args: any) => infer X ? 0 extends 1 & X ? any
   : X extends Effect.Effect<infer A, infer _E, infer _R> ? A
   : Awaited<X>
   : never
@@ -95,78 +118,71 @@ type FunctionServices<F> = F extends (...args: any) => infer X ? 0 extends 1 & X
   : never
   : never
 
-type OrNothing<A> = A extends void | undefined ? {} : A
+/** Nothing is merged of what gives nothing, or always fails. */
+type OrNothing<A> = [A] extends [never] ? {} : A extends void | undefined ? {} : A
 
 /** What an item merges. */
-export type ItemOutput<I> = I extends AnyKnown ? Contributed<I>
-  : 0 extends 1 & Given<I> ? any
-  : OrNothing<Given<I>>
-type ItemsOutput<Items extends ReadonlyArray<unknown>> = {
-  [K in keyof Items]: (o: OneObject<ItemOutput<Items[K]>>) => void
-}[number] extends (o: infer O) => void ? O : never
-/** A union of objects, as of a function with two returns: what all have, and what some have. */
-type OneObject<U> = 0 extends 1 & U ? any
-  : [U] extends [UnionToIntersection<U>] ? U
-  : Flat<
-    & { readonly [K in keyof U]: U[K] }
-    & {
-      readonly [K in Exclude<AllKeys<U>, keyof U>]?: U extends unknown
-        ? K extends keyof U ? U[K] : never
-        : never
-    }
-  >
-type AllKeys<U> = U extends unknown ? keyof U : never
+type ItemOutput<I> = I extends AnyKnown ? Contributed<I>
+  : IsAny<Given<I>> extends true ? any
+  : OneObject<OrNothing<Given<I>>>
 
-/** What the items of a step merge together. */
-export type Outputs<Items extends ReadonlyArray<unknown>> = Items extends readonly [infer One]
-  ? OneObject<ItemOutput<One>>
-  : Flat<ItemsOutput<Items>>
+/** What the items of a step merge together, in their order. */
+export type Outputs<Items extends ReadonlyArray<unknown>, Config, Sum = {}> = Items extends
+  readonly [infer One, ...infer Rest]
+  ? Outputs<
+    Rest,
+    Config,
+    Put<Sum, Config extends Settled ? Partial<ItemOutput<One>> : ItemOutput<One>, Config>
+  >
+  : Items extends readonly [] ? Sum
+  : Put<Sum, Partial<OneObject<ItemOutput<Items[number]>>>, Config>
 export type ItemsServices<Items extends ReadonlyArray<unknown>> = {
   [K in keyof Items]: Items[K] extends AnyKnown ? ServicesOf<Items[K]> : FunctionServices<Items[K]>
 }[number]
 
 type Advice<Text extends string> = { readonly [K in Text]: never }
 
-type Unmergeable<A> = 0 extends 1 & A ? never
-  : A extends void | undefined ? never
+/** What the input of a pipeline must be: a plain object whose fields JSON can hold, else the advice. */
+export type Taken<In> =
+  & {
+    readonly [K in keyof In]: [Unsafe<In[K]>] extends [never] ? In[K]
+      : Advice<`This pipeline takes ${Unsafe<In[K]>}, which JSON cannot hold: give it in another form`>
+  }
+  // Not an array, a text, a map.
+  & { readonly [Symbol.iterator]?: Advice<"A pipeline takes a plain object: its first context"> }
+
+/** What cannot be merged, since it is no object. */
+type NoFields<A> = IsAny<A> extends true ? never
   : A extends ReadonlyArray<unknown> ? "an array"
   : A extends string ? "a string"
   : A extends number ? "a number"
   : A extends boolean ? "a boolean"
   : A extends null ? "null"
-  : Unsafe<A>
+  : never
 
-/** `unknown` when an item can be a part of the step, else a type whose only property is the advice. */
-export type CheckItem<Ctx, I> = I extends AnyKnown ? Ctx extends InOf<I> ? unknown
-  : Advice<"This pipeline needs more than the context has here: its input does not fit">
-  : [Unmergeable<Given<I>>] extends [never] ? unknown
-  : Unmergeable<Given<I>> extends
-    | "a Date"
-    | "a Map"
-    | "a Set"
-    | "a bigint"
-    | "a function"
-    | "an object with methods"
-    | "unknown"
-    | "bytes"
-    | "a symbol" ? Advice<
-      `This step gives ${Unmergeable<Given<I>>}, which JSON cannot hold: give it in another form`
-    >
+type CheckOutput<A> = [NoFields<A>] extends [never]
+  ? [Unsafe<A>] extends [never] ? unknown
+  : Advice<`This step gives ${Unsafe<A>}, which JSON cannot hold: give it in another form`>
   : Advice<
-    `This step returns ${Unmergeable<
-      Given<I>
+    `This step returns ${NoFields<
+      A
     >}: return a plain object, whose fields are merged into the context, or nothing`
   >
+
+/** `unknown` when an item can be a part of the step, else a type whose only property is the advice. */
+export type CheckItem<Ctx, I> = I extends AnyKnown ? [Ctx] extends [InOf<I>] ? unknown
+  : Advice<"This pipeline needs more than the context has here: its input does not fit">
+  : CheckOutput<Given<I>>
 
 /**
  * The same for a transform, which runs one function. The compiler first tries all that an item may be, to find
  * out what the context is: that must pass.
  */
-export type CheckChange<Ctx, F> = F extends AnyKnown ? 0 extends 1 & InOf<F> ? unknown
+export type CheckChange<F> = F extends AnyKnown ? IsAny<InOf<F>> extends true ? unknown
   : Advice<"A transform needs a function that returns the next context: nest a pipeline with step">
-  : [Given<F>] extends [void]
-    ? Advice<"A transform replaces the whole context: return a plain object, or {} to clear it">
-  : CheckItem<Ctx, F>
+  : IsAny<Given<F>> extends true ? unknown
+  : [Extract<Given<F>, void | undefined>] extends [never] ? CheckOutput<Given<F>>
+  : Advice<"A transform replaces the whole context: return a plain object, or {} to clear it">
 
 // ---------------------------------------------------------------------------------------------------
 // configurations
@@ -211,36 +227,63 @@ export interface StepConfig<in Ctx = any> {
   readonly circuitBreaker?: CircuitBreakerConfig
 }
 
-type IsMaybe<Config> = Config extends { readonly condition: infer C }
-  ? [C] extends [true] ? IsUnsure<Config> : true
-  : IsUnsure<Config>
-type IsUnsure<Config> = Config extends { readonly onError: "continue" | "skip-remaining" } ? true
-  : Config extends { readonly parallelMode: "settled" } ? true
-  : Config extends { readonly circuitBreaker: { readonly behaviorOnOpen: "skip" } } ? true
-  : false
+/** The configuration in the first argument of a step, a branch or a transform. */
+export type ConfigIn<First> = First extends string ? { readonly name: First }
+  : First extends ((...args: any) => unknown) | AnyKnown | AnyCase ? {}
+  : First
+/** An option of a configuration; undefined where it is not said. */
+type Said<Config, Option> = Option extends keyof Config ? Config[Option] : undefined
+
+type NoSuchOption<Given, Known> = {
+  readonly [K in Exclude<keyof Given, Known>]: Advice<"There is no such option">
+}
+/** Refuses what is no option of a configuration, and a first argument that nothing follows. */
+export type CheckFirst<First, Rest, Without = never> =
+  & (Rest extends readonly []
+    ? Advice<"There is nothing to run: a function, a pipeline or a case must follow">
+    : unknown)
+  & (First extends string ? unknown : NoSuchOption<First, Exclude<keyof StepConfig, Without>>)
+  & (First extends { readonly circuitBreaker: infer Circuit }
+    ? { readonly circuitBreaker: NoSuchOption<Circuit, keyof CircuitBreakerConfig> }
+    : unknown)
+
+type Settled = { readonly parallelMode: "settled" }
+
+/** Whether what a step gives may be missing behind it. */
+type IsMaybe<Config> = [
+  | Exclude<Said<Config, "condition">, true | undefined>
+  | Extract<Said<Config, "onError">, "continue" | "skip-remaining">
+  | Extract<Said<Config, "parallelMode">, "settled">
+  | Extract<Said<Said<Config, "circuitBreaker">, "behaviorOnOpen">, "skip">
+] extends [never] ? false : true
+
+/** `Out` merged into `Ctx` as the policy says. With `skip` it is the other way round: what is there stays. */
+type Put<Ctx, Out, Config> = IsAny<Out> extends true ? any
+  : [Extract<Said<Config, "mergePolicy">, "skip">] extends [never] ? Merge<Ctx, Out>
+  : [Said<Config, "mergePolicy">] extends ["skip"] ? Merge<Out, Ctx>
+  : Either<Merge<Ctx, Out>, Merge<Out, Ctx>>
 
 /** The context behind a step. */
-export type After<Ctx, Out, Config> = 0 extends 1 & Out ? any
-  : IsMaybe<Config> extends true ? MergeMaybe<Ctx, Out>
-  : Config extends { readonly mergePolicy: "skip" } ? Added<Ctx, Out>
-  : Merge<Ctx, Out>
+export type After<Ctx, Out, Config> = IsAny<Out> extends true ? any
+  : IsMaybe<Config> extends true ? Put<Ctx, Partial<Out>, Config>
+  : Put<Ctx, Out, Config>
 
 /** The context behind a transform. */
-export type AfterTransform<Ctx, Out, Config> = 0 extends 1 & Out ? any
+export type AfterTransform<Ctx, Out, Config> = IsAny<Out> extends true ? any
   : IsMaybe<Config> extends true ? Either<Ctx, Out>
   : Flat<Out>
 
 /** Where the run may have ended before its last step. */
-export type BaseAfter<Ctx, Base, Config> = [Base] extends [never]
-  ? Config extends { readonly onError: "skip-remaining" } ? Ctx : never
+export type BaseAfter<Ctx, Base, Config> = "skip-remaining" extends Said<Config, "onError">
+  ? Either<Base, Ctx>
   : Base
 
 /** A step's name in the types. */
-export type NameIn<First, Auto extends string> = First extends string ? First
-  : First extends { readonly name: infer N extends string } ? N
-  : `${Auto}-${number}`
+export type NameIn<Config, Auto extends string> =
+  | (Said<Config, "name"> & string)
+  | (undefined extends Said<Config, "name"> ? `${Auto}-${number}` : never)
 
-type PrefixedOf<Steps, Prefix extends string> = Steps extends Ran<infer N, infer I, infer O>
+type PrefixedOf<Steps, Prefix extends string> = Steps extends Ran<infer N, infer I, infer O, any>
   ? Ran<`${Prefix}/${N}`, I, O>
   : never
 /** The steps of nested pipelines, under the name of the step they stand in. */
@@ -266,13 +309,26 @@ export type Case<Ctx, Empty> =
     readonly then?: undefined
   }
 
+/** An argument of `branchOn` that is a case, not a name or a configuration. */
+export type AnyCase = { readonly when: unknown } | { readonly default: unknown }
+
 type Built<B> = B extends AnyKnown ? B : B extends (builder: any) => infer P ? P : never
 type PipelineIn<C> = C extends { readonly then: infer B } ? Built<B>
   : C extends { readonly default: infer B } ? Built<B>
   : never
-type CaseName<C> = C extends { readonly name: infer N extends string } ? N
+/** What is told apart by its number, if there is more than one without a name, is `branch-case-2` and so on. */
+type CaseName<C, Cases extends ReadonlyArray<unknown>> = C extends
+  { readonly name: infer N extends string } ? N
   : C extends { readonly default: {} } ? "default-case"
+  : Nameless<Cases> extends [unknown, unknown, ...infer _] ? "branch-case" | `branch-case-${number}`
   : "branch-case"
+type Nameless<Cases extends ReadonlyArray<unknown>, Found extends ReadonlyArray<unknown> = []> =
+  Cases extends readonly [infer C, ...infer Rest]
+    ? Nameless<
+      Rest,
+      C extends { readonly name: string } | { readonly default: {} } ? Found : [...Found, C]
+    >
+    : Found
 
 /** What the branch that is taken contributes. */
 export type CasesOutput<Cases extends ReadonlyArray<unknown>> = OneObject<
@@ -286,16 +342,14 @@ export type CasesServices<Cases extends ReadonlyArray<unknown>> = {
     | FunctionServices<Cases[K] extends { readonly when: infer W } ? W : never>
 }[number]
 export type CasesSteps<Cases extends ReadonlyArray<unknown>, Name extends string> = {
-  [K in keyof Cases]: PrefixedOf<StepsOf<PipelineIn<Cases[K]>>, `${Name}/${CaseName<Cases[K]>}`>
+  [K in keyof Cases]: PrefixedOf<StepsOf<PipelineIn<Cases[K]>>, `${Name}/${CaseName<Cases[K], Cases>}`>
 }[number]
-export type CheckCase<Ctx, C> = Ctx extends InOf<PipelineIn<C>> ? unknown
+export type CheckCase<Ctx, C> = [Ctx] extends [InOf<PipelineIn<C>>] ? NoSuchOption<C, "name" | "when" | "then" | "default">
   : Advice<
     "This branch needs more than the context has here: the input of its pipeline does not fit"
   >
 
-export type ConditionServices<Config> = Config extends { readonly condition: infer F }
-  ? FunctionServices<F>
-  : never
+export type ConditionServices<Config> = FunctionServices<Said<Config, "condition">>
 
 // ---------------------------------------------------------------------------------------------------
 // what users ask of a pipeline's type
@@ -308,4 +362,3 @@ export type StepInput<P, Name extends StepNames<P>> = Find<StepsOf<P>, Name>["in
 /** The context behind a step; without a name, what the pipeline ends with. */
 export type StepOutput<P, Name extends StepNames<P> = never> = [Name] extends [never] ? Ended<P>
   : Find<StepsOf<P>, Name>["output"]
-export type { CtxOf }

@@ -40,6 +40,8 @@ export class Hearing {
   private told: number
   /** How many of them an earlier session took, or the run that this one is a copy of. */
   private readonly skipped: number
+  /** What a pipeline's checkpoint says was done before: ids, still to be told. */
+  private readonly before: Array<string>
 
   constructor(options: Options) {
     this.o = options
@@ -47,20 +49,24 @@ export class Hearing {
     const { taken } = machine.memory!
     this.skipped = taken.length - (isFresh && isLastUnheard(found) ? 1 : 0)
     this.told = isFresh ? 0 : taken.length
+    const { base } = options.first
+    this.before = isFresh ? [...base?.ids ?? base?.steps ?? []] : []
   }
 
   /** Whether there is an outcome to be told of. */
   get isDue(): boolean {
-    return this.told < this.o.machine.memory!.taken.length
+    return this.before.length > 0 || this.told < this.o.machine.memory!.taken.length
   }
 
   /** Tells of what is due; nothing is told twice, also when this is interrupted and called again. */
   tell(beforeWaiting: () => Effect.Effect<void>): Effect.Effect<void, HookFailed> {
     return Effect.gen({ self: this }, function*() {
       while (this.isDue) {
+        const [stepId] = this.before
         const at = this.told
-        const taken = this.o.machine.memory!.taken[at]!
-        const heard = this.heard(taken, at)
+        const heard = stepId === undefined
+          ? this.heard(this.o.machine.memory!.taken[at]!, at)
+          : this.doneBefore(stepId)
         if (heard !== undefined) {
           for (const hook of this.o.hooks) {
             const said = hook(heard)
@@ -70,9 +76,31 @@ export class Hearing {
             yield* said
           }
         }
-        this.told = at + 1
+        if (stepId === undefined) this.told = at + 1
+        else this.before.shift()
       }
     })
+  }
+
+  /** A step of which only that it was done is known. */
+  private doneBefore(stepId: string): Heard {
+    const { first, runId } = this.o
+    const at = Date.parse(first.timestamp)
+    return {
+      is: "skipped",
+      runId,
+      stepId,
+      stepName: stepId,
+      duration: 0,
+      at,
+      result: false,
+      error: () => undefined,
+      tag: undefined,
+      context: () => first.base!.context,
+      checkpoint: () => "",
+      since: () => at,
+      stop: () => {}
+    }
   }
 
   private heard(taken: Taken, at: number): Heard | undefined {
@@ -101,7 +129,7 @@ export class Hearing {
       },
       tag: tagOf(entry),
       context: () => Past.context(this.o, first, machine, at + 1),
-      checkpoint: () => Past.checkpoint(this.o, first, machine, taken, now()),
+      checkpoint: () => Past.checkpoint(this.o, first, machine, at, now()),
       since: (isPart) => {
         const { entries } = machine.memory!
         let before = taken.count - 2

@@ -48,7 +48,8 @@ export const makeProgram = (
   body: body ?? noBody,
   hook: Hooks.ofHooks(options, naming ?? byName),
   accumulates: naming !== undefined,
-  naming
+  naming,
+  refusesBase: undefined
 })
 
 const codecs = (schemas: Readonly<Record<string, Schema.Top>> = {}) =>
