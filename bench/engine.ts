@@ -6,7 +6,14 @@ import { fork } from "node:child_process"
 import { join } from "node:path"
 import { conclude, type Figure } from "./measure.ts"
 
-const measurements = ["live.ts", "replay.ts", "instructions.ts", "local.ts", "imports.ts"]
+const measurements = [
+  "live.ts",
+  "replay.ts",
+  "instructions.ts",
+  "pipelines.ts",
+  "local.ts",
+  "imports.ts"
+]
 
 const measure = (file: string): Promise<ReadonlyArray<Figure>> =>
   new Promise((resolve, reject) => {

@@ -85,6 +85,10 @@ const program: Replay.Program = {
   events: {},
   channels: {},
   hasBody: true,
+  hook: undefined,
+  accumulates: false,
+  naming: undefined,
+  refusesBase: undefined,
   body
 }
 const guarded = Workflow.make("guarded", body)
