@@ -38,12 +38,8 @@ export const enqueue = (
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
       const now = new Date(yield* Clock.currentTimeMillis).toISOString()
-      const timestamp = begin.prefix?.timestamp ?? now
       const entries = [{ ...entry, enqueued: true } as const, ...handed]
-        .map((entry) => Journal.stamped(entry, timestamp))
-      const copied = begin.prefix?.entries ?? []
-      for (const { entry, timestamp } of copied) entries.push(Journal.stamped(entry, timestamp))
-      if (yield* writer.append(stamp, entries)) return
+      if (yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, now)))) return
     }
   }))
 

@@ -9,10 +9,8 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Checkpoint from "./Checkpoint.ts"
-import * as Codec from "./Codec.ts"
 import * as Cut from "./Cut.ts"
 import * as Ending from "./Ending.ts"
-import { enqueue, type EnqueueError } from "./Enqueue.ts"
 import type { Recorded, Start } from "./Entry.ts"
 import { found, type ReadError } from "./Find.ts"
 import * as Journal from "./Journal.ts"
@@ -205,40 +203,6 @@ const lastFailed = (entries: ReadonlyArray<Recorded>): string | undefined => {
   )
   return last !== undefined && "stepId" in last ? last.stepId : undefined
 }
-
-/** Records a fork without driving it, and without its code. Gives its id. */
-export const record = (
-  runId: string,
-  options: At & { readonly runId?: string | undefined }
-): Effect.Effect<string, FindError | EnqueueError | Cut.StepNotFound | ForkRejected, Storage> =>
-  Effect.gen(function*() {
-    const { journal } = yield* found(runId)
-    const prefix = yield* orFail(cut(journal, options))
-    const id = yield* idFor(options)
-    yield* enqueue(codeless(prefix), id, beginOf(prefix, false))
-    return id
-  })
-
-/** What can be known of a workflow without its code. */
-const codeless = ({ version, workflow }: Cut.Prefix): Program => ({
-  name: workflow,
-  version,
-  input: Codec.strict,
-  output: Codec.strict,
-  error: undefined,
-  events: {},
-  channels: {},
-  durability: "sync",
-  retired: [],
-  previous: [],
-  runIdOf: undefined,
-  hasBody: false,
-  body: () => [].values(),
-  hook: undefined,
-  accumulates: false,
-  naming: undefined,
-  refusesBase: undefined
-})
 
 // ---------------------------------------------------------------------------------------------------
 // checkpoints
