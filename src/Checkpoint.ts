@@ -315,7 +315,9 @@ const isHeader = (u: unknown): u is Header =>
 const entryOf = (u: unknown): Entry => {
   if (Array.isArray(u)) {
     const [stepId, name] = u as ReadonlyArray<unknown>
-    if (typeof stepId === "string" && (name === undefined || name === 0 || typeof name === "string")) {
+    if (
+      typeof stepId === "string" && (name === undefined || name === 0 || typeof name === "string")
+    ) {
       return long(u)
     }
   } else if ((made.entry ??= Schema.is(EntrySchema))(u) && isKept(u)) return u
@@ -326,11 +328,12 @@ const entryOf = (u: unknown): Entry => {
 const isBase = (u: unknown): u is Base | undefined => {
   if (u === undefined) return true
   if (typeof u !== "object" || u === null) return false
-  const { context, ids = [], steps } = u as Record<string, unknown>
+  const { context, counts = {}, ids = [], overridden = [], steps } = u as Record<string, unknown>
   const isList = (list: unknown) =>
     Array.isArray(list) && list.every((name) => typeof name === "string")
   return typeof context === "object" && context !== null && !Array.isArray(context)
-    && isList(steps) && isList(ids)
+    && isList(steps) && isList(ids) && isList(overridden) && typeof counts === "object" && counts !== null
+    && Object.values(counts).every((count) => Number.isInteger(count))
 }
 
 const outputOf = (

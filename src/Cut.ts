@@ -34,7 +34,9 @@ export interface Prefix {
   /** Where a pipeline begins. */
   readonly base: Base | undefined
   /** `base` as JSON, where it is known. */
-  readonly baseText?: string
+  readonly baseText?: string | undefined
+  /** Tells apart what was changed in different ways. */
+  readonly override?: string
   readonly entries: ReadonlyArray<Kept>
 }
 
@@ -170,11 +172,29 @@ export const before = (
   naming?: Naming
 ): number | StepNotFound => {
   const id = find(runId, entries, step, naming, "first")
-  return typeof id === "string"
-    ? entries.findIndex((entry) =>
-      "stepId" in entry && entry.stepId === id && entry.type !== "stop"
-    )
-    : id
+  if (typeof id !== "string") return id
+  const isOf = (of: string) => (entry: Entry) =>
+    "stepId" in entry && entry.type !== "stop"
+    && (entry.stepId === of || isInside(of, entry.stepId))
+  const at = entries.findIndex(isOf(id))
+  const asked = entries[at - 1]
+  // What a pipeline asked before the step is asked again.
+  const isAsked = asked !== undefined && "stepId" in asked && naming !== undefined
+    && isConditionOf(naming, asked, entries[at]!)
+  return isAsked ? at - 1 : at
+}
+
+/** Whether a step stands in the container whose end has this id: `route!` is the end of `route[case]/…`. */
+export const isInside = (end: string, stepId: string): boolean => {
+  const [, name, count = ""] = /^(.*)!(#\d+)?$/.exec(end) ?? []
+  return name !== undefined && stepId.startsWith(`${name}${count}[`)
+}
+
+const isConditionOf = (naming: Naming, asked: Entry, entry: Entry): boolean => {
+  if (!("stepId" in asked) || !("stepId" in entry)) return false
+  const { kind, label } = naming(asked.stepId, nameOf(asked))
+  const of = naming(entry.stepId, nameOf(entry)).label
+  return kind === "condition" && (of === label || of.startsWith(`${label}/`))
 }
 
 /** The offset behind the outcome of a step. */

@@ -21,6 +21,10 @@ export const Base = Schema.Struct({
   steps: Schema.Array(Schema.String),
   /** The ids of all steps that were done or left out, where they are others. */
   ids: optional(Schema.Array(Schema.String)),
+  /** How often a name was used that is used again later, as ids count it. */
+  counts: optional(Schema.Record(Schema.String, Schema.Int)),
+  /** Keys that were overridden inside a container: no merge policy takes that back. */
+  overridden: optional(Schema.Array(Schema.String)),
   context: Schema.Record(Schema.String, Schema.Json)
 })
 export type Base = typeof Base.Type
@@ -48,7 +52,9 @@ export const Start = Schema.Struct({
     runId: Schema.String,
     offset: Schema.Int,
     copied: Schema.Int,
-    at: Schema.String
+    at: Schema.String,
+    /** Tells apart what was begun with other overrides. */
+    override: Text
   })),
   /** Where a pipeline begins that goes on from a checkpoint: what was done, and the context behind it. */
   base: optional(Base),

@@ -13,6 +13,7 @@ import * as Cut from "./Cut.ts"
 import * as Ending from "./Ending.ts"
 import type { Recorded, Start } from "./Entry.ts"
 import { found, type ReadError } from "./Find.ts"
+import { crc32Hex } from "./internal/crc32.ts"
 import * as Journal from "./Journal.ts"
 import type { Naming } from "./Naming.ts"
 import { type Begin, compare, type VersionMismatch } from "./Opening.ts"
@@ -112,10 +113,16 @@ const overridden = (
   if (override === undefined || Object.keys(override).length === 0) return prefix
   const program = Replay.ofVersion(newest, prefix.version) ?? newest
   const of = { program, runId: prefix.runId, services }
-  if (program.accumulates) return Override.merge(of, prefix, override)
+  if (program.accumulates) return marked(Override.merge(of, prefix, override))
   const entries = Override.replace(of, openingOf(prefix), prefix.entries, override)
-  return Override.isRefusal(entries) ? entries : { ...prefix, entries }
+  return Override.isRefusal(entries) ? entries : marked({ ...prefix, entries })
 }
+
+/** With a sum of what is begun with, so that another override is another run. */
+const marked = <P extends Cut.Prefix>(prefix: P | Override.Refusal): P | Override.Refusal =>
+  Override.isRefusal(prefix)
+    ? prefix
+    : { ...prefix, override: crc32Hex(JSON.stringify([prefix.base, prefix.entries])) }
 
 /** How a run of this workflow is forked. */
 export const fork = (
@@ -172,7 +179,7 @@ export const retryFrom = (
         `Go on with an open run with resume("${runId}"), or fork it from a step`
       )
     }
-    const failed = options.step ?? lastFailed(entries)
+    const failed = options.step ?? lastFailed(entries, program.naming)
     if (failed === undefined) {
       return yield* reject(
         "no step of it failed: its body did, of itself",
@@ -197,11 +204,21 @@ export const retryFrom = (
     return yield* fork(program, runId, { fromOffset: offset, runId: next, override })
   })
 
-const lastFailed = (entries: ReadonlyArray<Recorded>): string | undefined => {
-  const last = entries.findLast((entry) =>
+/** The step that failed last; inside a container that failed with it, if one did. */
+const lastFailed = (
+  entries: ReadonlyArray<Recorded>,
+  naming: Naming | undefined
+): string | undefined => {
+  const failed = entries.flatMap((entry) =>
     (entry.type === "step" || entry.type === "child") && entry.error !== undefined
+      ? [{ id: entry.stepId, name: entry.type === "step" ? entry.name : "" }]
+      : []
   )
-  return last !== undefined && "stepId" in last ? last.stepId : undefined
+  const isEnd = ({ id, name }: { readonly id: string; readonly name: string }) =>
+    naming?.(id, name).kind === "end"
+  let at = failed.length - 1
+  while (at > 0 && isEnd(failed[at]!) && Cut.isInside(failed[at]!.id, failed[at - 1]!.id)) at--
+  return failed[at]?.id
 }
 
 // ---------------------------------------------------------------------------------------------------

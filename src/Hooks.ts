@@ -48,8 +48,8 @@ export interface Heard {
   /** A deep copy. */
   readonly context: () => unknown
   readonly checkpoint: () => string
-  /** UTC milliseconds of the outcome before the entries, just before this one, whose step ids are parts of it. */
-  readonly since: (isPart: (stepId: string) => boolean) => number
+  /** UTC milliseconds at which the container began that ends here. */
+  readonly began: number | undefined
   readonly stop: () => void
 }
 
@@ -222,13 +222,13 @@ export const ofHooks = (
       return heard.result === false ? skipped(heard, stepName, "condition") : undefined
     }
     if (is === "skipped") return skipped(heard, stepName, "replayed")
-    const duration = kind === "end" ? heard.at - heard.since(partOf(stepId)) : heard.duration
+    const duration = kind === "end" ? heard.at - (heard.began ?? heard.at) : heard.duration
     if (is === "completed") {
       return onStepComplete === undefined
         ? undefined
         : call(heard, "onStepComplete", onStepComplete, new Completed(heard, stepName, duration))
     }
-    if (skipsOpen === true && heard.tag === "CircuitOpen") {
+    if (skipsOpen === true && heard.tag === "StepCircuitOpen") {
       return skipped(heard, stepName, "circuit")
     }
     return onStepError === undefined
@@ -241,10 +241,4 @@ export const ofHooks = (
         error: heard.error()
       })
   }
-}
-
-/** Whether a step stands in the container whose end has this id: `route!` is the end of `route[case]/…`. */
-const partOf = (stepId: string) => {
-  const [, name = stepId, count = ""] = /^(.*)!(#\d+)?$/.exec(stepId) ?? []
-  return (id: string): boolean => id.startsWith(`${name}${count}[`) || id === `${name}>${count}`
 }

@@ -38,6 +38,7 @@ export {
   type Memory,
   type Options,
   type Outcome,
+  outermost,
   type Pending,
   type Repeat,
   type Said,
@@ -72,6 +73,7 @@ export class Machine extends Body {
     this.memory = options.remembers === true ? { entries: [], taken: [] } : undefined
     this.recorded = recorded
     for (const id of begin.taken ?? []) this.eventIds.add(id)
+    this.countFrom(begin.base?.counts ?? {})
     this.takeOver()
     this.open()
   }

@@ -90,8 +90,14 @@ export const compare = (
     : exists("source", seen, recorded)
 }
 
-const origin = (source: { readonly runId: string; readonly offset: number } | undefined): string =>
-  source === undefined ? "none" : `run "${source.runId}" up to entry ${source.offset}`
+const origin = (
+  source: Pick<Prefix, "runId" | "offset" | "override"> | undefined
+): string =>
+  source === undefined
+    ? "none"
+    : `run "${source.runId}" up to entry ${source.offset}${
+      source.override === undefined ? "" : `, overridden (${source.override})`
+    }`
 
 /** Compares after decoding: what older code encoded differently may still be the same input. */
 const sameInput = (
@@ -142,7 +148,8 @@ export const firstStart = (
           runId: prefix.runId,
           offset: prefix.offset,
           copied: prefix.entries.length,
-          at: new Date(now).toISOString()
+          at: new Date(now).toISOString(),
+          ...(prefix.override === undefined ? undefined : { override: prefix.override })
         }
       }),
       ...(parent === undefined ? undefined : { parent }),

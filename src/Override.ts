@@ -51,25 +51,31 @@ export const merge = <P extends Pick<Cut.Prefix, "base" | "entries">>(
   const { base, entries } = prefix
   const at = entries.findLastIndex(({ entry }) => entry.type === "step")
   const kept = entries[at]
-  if (kept?.entry.type !== "step") {
-    if (base === undefined) {
-      return rejected(of, "no step of it is done that the override could be merged into")
-    }
+  const entry = kept?.entry.type === "step" ? kept.entry : undefined
+  if (base === undefined && entry === undefined) {
+    return rejected(of, "no step of it is done that the override could be merged into")
+  }
+  if (base !== undefined && entry === undefined) {
     const context = merged(of, base.context, override)
     return context instanceof ForkRejected
       ? context
       : { ...prefix, base: { ...base, context }, baseText: undefined }
   }
-  const { error, result = {}, stepId } = kept.entry
+  if (entry === undefined) return prefix
+  const { error, result = {}, stepId } = entry
   if (
     error !== undefined || typeof result !== "object" || result === null || Array.isArray(result)
   ) {
     return rejected(of, `step "${stepId}" gave nothing that an override could be merged into`)
   }
   const patch = merged(of, result as Schema.JsonObject, override)
-  return patch instanceof ForkRejected
-    ? patch
-    : { ...prefix, entries: entries.with(at, { ...kept, entry: withResult(kept.entry, patch) }) }
+  if (patch instanceof ForkRejected) return patch
+  const overridden = [...base?.overridden ?? [], ...Object.keys(override)]
+  return {
+    ...prefix,
+    ...(base === undefined ? undefined : { base: { ...base, overridden }, baseText: undefined }),
+    entries: entries.with(at, { ...kept!, entry: withResult(entry, patch) })
+  }
 }
 
 const merged = (of: Record.Of, fields: Schema.JsonObject, override: Override) => {

@@ -9,7 +9,7 @@ import * as Cut from "./Cut.ts"
 import type { Base, Entry, Start, Step } from "./Entry.ts"
 import { copy } from "./internal/json.ts"
 import { put } from "./internal/put.ts"
-import { type Machine, type Taken, Undecodable } from "./Machine.ts"
+import { type Machine, outermost, type Taken, Undecodable } from "./Machine.ts"
 import type * as Record from "./Record.ts"
 import * as Replay from "./Replay.ts"
 
@@ -111,7 +111,9 @@ export const checkpoint = (
     count + 1,
     entries.slice(stands?.from ?? 0, count)
   )
-  const made = { ...prefix, stepId, stepName: name, createdAt: now }
+  // The context came from the input: what was dropped of it is not to travel on.
+  const metadata = stands === undefined ? prefix.metadata : undefined
+  const made = { ...prefix, metadata, stepId, stepName: name, createdAt: now }
   return Checkpoint.text(made, services)
 }
 
@@ -123,19 +125,33 @@ const standing = (
   count: number
 ): { readonly base: Base; readonly from: number } | undefined => {
   const { entries, taken } = machine.memory!
-  const { outermost } = count === taken.length
+  const { outermost: stands } = count === taken.length
     ? machine.exposed
     : again(of, first, machine, taken[count - 1]!.count)?.exposed ?? {}
-  if (outermost === undefined) return undefined
-  const { from } = outermost
-  const steps = outermost.steps()
+  if (stands === undefined) return undefined
+  const { from } = stands
+  const steps = stands.steps()
+  const counts: Record<string, number> = { ...first.base?.counts }
+  for (const { entry } of entries.slice(0, from)) {
+    if (!("stepId" in entry)) continue
+    const used = outermost(entry.stepId)
+    if (stands.recurs(used.name)) {
+      put(counts, used.name, Math.max(used.count, counts[used.name] ?? 0))
+    }
+  }
   const ids = [
     ...first.base?.ids ?? first.base?.steps ?? [],
     ...entries.slice(0, from).flatMap(({ entry }) => isTold(of, entry) ? [entry.stepId] : [])
   ]
   const isSame = ids.length === steps.length && ids.every((id, k) => id === steps[k])
-  const context = outermost.context() as Base["context"]
-  return { base: { steps, ...(isSame ? undefined : { ids }), context }, from }
+  const context = stands.context() as Base["context"]
+  const base: Base = {
+    steps,
+    ...(isSame ? undefined : { ids }),
+    ...(Object.keys(counts).length === 0 ? undefined : { counts }),
+    context
+  }
+  return { base, from }
 }
 
 /** Whether an entry is one that a hook or a log is told of: a step that is done, or was left out. */

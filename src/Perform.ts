@@ -195,7 +195,10 @@ export const perform = (
       )
       if (performed.ok || performed.defect || delayAfter === undefined) return performed
       const now = clock.currentTimeMillisUnsafe()
-      const delay = yield* delayAfter(performed.error, attempts, now)
+      const next = yield* Effect.exit(delayAfter(performed.error, attempts, now))
+      // A policy that throws is the step's failure.
+      if (!Exit.isSuccess(next)) return { ok: false, ...Failure.ofCause(next.cause), attempts }
+      const delay = next.value
       if (delay === undefined) return performed
       if (delay > longest) return { ...performed, again: now + delay }
       yield* Effect.sleep(delay)

@@ -51,8 +51,8 @@ import type {
 import type { StepTypes, Workflow } from "./workflow/Types.ts"
 
 export { PipelineAborted } from "./pipeline/Builder.ts"
-export { CircuitOpen } from "./pipeline/Circuits.ts"
 export type { CallOptions, CheckpointFailure, Options, RunFailure } from "./pipeline/Options.ts"
+export { StepCircuitOpen } from "./pipeline/StepCircuitOpen.ts"
 export type {
   CircuitBreakerConfig,
   MergePolicy,
@@ -107,8 +107,7 @@ type Branched<
   R,
   Config,
   Cases extends ReadonlyArray<unknown>
-> = CasesOutput<Cases> extends infer Out
-  ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
+> = CasesOutput<Cases> extends infer Out ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
       In,
       Next,
       BaseAfter<Ctx, Base, Config>,
@@ -145,9 +144,9 @@ type Transformed<
  */
 export interface Pipeline<
   in out In,
-  out Ctx,
-  out Base = never,
-  out Steps = never,
+  in out Ctx,
+  in out Base = never,
+  out Steps = any,
   out R = never
 > extends Known<In, Ctx, Base, Steps, R> {
   readonly name: string
@@ -204,7 +203,9 @@ export interface Pipeline<
   runCheckpoint<H1 = never, H2 = never, H3 = never>(
     checkpoint:
       | string
-      | CallOptions<Steps, H1, H2, H3> & OverrideOptions<Anywhere<Ctx, Steps>> & { readonly checkpoint: string },
+      | CallOptions<Steps, H1, H2, H3> & OverrideOptions<Anywhere<Ctx, Steps>> & {
+        readonly checkpoint: string
+      },
     options?: CallOptions<Steps, H1, H2, H3> & OverrideOptions<Anywhere<Ctx, Steps>>
   ): Effect.Effect<ResultOf<Ctx, Base>, CheckpointFailure, R | HookServices<H1 | H2 | H3>>
   /** The merged context where a checkpoint was taken. */
@@ -222,7 +223,7 @@ export interface Pipeline<
 }
 
 /** What a branch is built from. */
-type Empty<Ctx> = Pipeline<Ctx, Ctx>
+type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never>
 
 /**
  * An empty pipeline that takes an `In`, a plain object: the first context.
@@ -242,9 +243,32 @@ type Empty<Ctx> = Pipeline<Ctx, Ctx>
 export const make = <In extends Taken<In> = {}>(
   name?: string | Options,
   options?: Options
-): Pipeline<In, Flat<In>> => {
-  const given = typeof name === "string" ? name : "pipeline"
-  if (given === "") throw new TypeError("A pipeline needs a name.")
-  const all = typeof name === "object" ? name : options ?? {}
-  return new Builder(given, all) as unknown as Pipeline<In, Flat<In>>
+): Pipeline<In, Flat<In>, never, never> => {
+  const [given, all] = typeof name === "object" ? ["pipeline", name] : [name, options]
+  return new Builder(given ?? "pipeline", checked(all ?? {})) as any
+}
+
+const known: ReadonlySet<string> = new Set<keyof Options>([
+  "version",
+  "previous",
+  "durability",
+  "runId",
+  "log",
+  "signal",
+  "onStepComplete",
+  "onStepError",
+  "onStepSkipped"
+])
+
+const checked = (options: Options): Options => {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError("A pipeline takes a name, and an object of options.")
+  }
+  for (const option of Object.keys(options)) {
+    if (known.has(option)) continue
+    throw new TypeError(
+      `A pipeline has no option "${option}"; there are: ${[...known].join(", ")}.`
+    )
+  }
+  return options
 }

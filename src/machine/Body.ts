@@ -87,6 +87,13 @@ export abstract class Body {
     this.root = new Node(undefined, "", body(), (outcome) => this.endRoot(outcome), false)
   }
 
+  /** Ids go on counting where they stood. */
+  protected countFrom(counts: Readonly<Record<string, number>>): void {
+    for (const [name, count] of Object.entries(counts)) {
+      this.root.counts.set(name, { escaped: escape(name), count })
+    }
+  }
+
   /** The time by the journal, in UTC milliseconds. */
   get now(): number {
     return Date.parse(this.at)

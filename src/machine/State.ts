@@ -135,6 +135,8 @@ export interface Exposed {
   context?: Readonly<Record<string, unknown>>
   /** Where it begins, if not at its first step. */
   base?: Base
+  /** The end of a container that was performed last, and when that began, in UTC milliseconds. */
+  ending?: { readonly stepId: string; readonly began: number }
   /** Where it stands between its outermost steps. */
   outermost?: Outermost
   /** How many entries are remembered. */
@@ -145,6 +147,8 @@ export interface Outermost {
   readonly context: () => Readonly<Record<string, unknown>>
   /** The names of the steps that are over. */
   readonly steps: () => ReadonlyArray<string>
+  /** Whether a name that was used stands in an id again later. */
+  readonly recurs: (name: string) => boolean
   /** How many entries were remembered when the last of them was over. */
   readonly from: number
 }
@@ -204,6 +208,16 @@ export const done = (value: unknown): Outcome => ({ ok: true, value })
 const special = /[%#[\]/]/g
 export const escape = (name: string) =>
   name.replace(special, (c) => `%${c.charCodeAt(0).toString(16)}`)
+
+/** The name of the outermost instruction that an id stands for or in, and the how many'th of the name it is. */
+export const outermost = (id: string): { readonly name: string; readonly count: number } => {
+  const [, escaped = id, count = "1"] = /^([^[/#]*)(?:#(\d+))?/.exec(id) ?? []
+  const name = escaped.replace(
+    /%([0-9a-f]{2})/g,
+    (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))
+  )
+  return { name, count: Number(count) }
+}
 
 export interface Options {
   readonly runId: string

@@ -4,7 +4,7 @@
  *
  * Besides its steps it journals what it decided: `x?` is what the condition of step `x` answered, `x>` which
  * branch `x` took, `x!` that a branch or a nested pipeline is over, `x()` what a function beside a nested
- * pipeline gave, `x~` the pause before it is repeated. A resume goes by these, whatever the
+ * pipeline gave, `x~` whether and when it is repeated. A resume goes by these, whatever the
  * conditions would say now.
  */
 import * as Result from "effect/Result"
@@ -59,6 +59,7 @@ export function* body(definition: Definition, input: unknown, exposed: Exposed):
     exposed.outermost = {
       context: () => context.all,
       steps: () => definition.steps.slice(0, over).map(({ name }) => name),
+      recurs: (name) => definition.isRepeated(name),
       from: exposed.count ?? 0
     }
   }
@@ -95,7 +96,8 @@ function* steps(
           (info) => Work.perform(step, context, info),
           step.options
         )
-        if (step.kind === "transform") context.replace(given ?? {})
+        // A transform that failed beside others leaves the context as it is.
+        if (step.kind === "transform" && given !== undefined) context.replace(given)
         else context.merge(given)
       }
     } catch (error) {
@@ -123,10 +125,11 @@ const mustPass = (error: unknown): boolean =>
 /** Whether a step was left out because its circuit is open. */
 const isLeftOut = ({ circuit }: Step, error: unknown): boolean =>
   circuit?.skips === true && typeof error === "object" && error !== null && "tag" in error
-  && error.tag === "CircuitOpen"
+  && error.tag === "StepCircuitOpen"
 
 /** A branch, or a step with pipelines in it: what it contributes is merged when it is over. */
 function* container(step: Nested | Branch, context: Context): Body<void> {
+  const began: number = yield* Instruction.now
   let branches: Record<string, () => Body<Fields>> = {}
   if (step.kind === "branch") {
     const chosen: string | null = yield* journaled(
@@ -141,13 +144,39 @@ function* container(step: Nested | Branch, context: Context): Body<void> {
       step.parts.map((part, k) => [String(k), () => ofPart(step, part, context)])
     )
   }
-  const given = Object.keys(branches).length === 0 ? [] : yield* repeated(step, branches)
-  const extra = yield* journaled(step.name + mark.end, () => {
+  const given = Object.keys(branches).length === 0
+    ? []
+    : yield* attempted(step, context, began, branches)
+  const extra = yield* journaled(step.name + mark.end, ({ stepId }) => {
+    context.ended(stepId, began)
     const { collided } = effective(context, given, step.mergePolicy)
     return collided.length === 0 ? undefined : Work.warn(step.name, collided)
   })
   context.merge(effective(context, given, step.mergePolicy).patch)
   context.merge(extra as Fields | undefined)
+}
+
+/** What the branches gave; that they failed is journaled, so that it is told of the container, too. */
+function* attempted(
+  step: Nested | Branch,
+  context: Context,
+  began: number,
+  branches: Record<string, () => Body<Fields>>
+): Body<ReadonlyArray<Fields>> {
+  try {
+    return yield* repeated(step, branches)
+  } catch (error) {
+    if (mustPass(error)) throw error
+    try {
+      yield* journaled(step.name + mark.end, ({ stepId }) => {
+        context.ended(stepId, began)
+        throw Work.failureOf(error)
+      })
+    } catch (journaledError) {
+      if (mustPass(journaledError)) throw journaledError
+    }
+    throw error
+  }
 }
 
 /** Runs a pipeline inside another; gives what it changed and added. */
@@ -176,26 +205,39 @@ function* ofPart(step: Common, part: Part, context: Context): Body<Fields> {
 
 /** Runs the branches, and again where they fail and are to be repeated. */
 function* repeated(
-  { name, options, retrying, settled }: Nested | Branch,
+  { name, retrying, settled, timeout }: Nested | Branch,
   branches: Record<string, () => Body<Fields>>
 ): Body<ReadonlyArray<Fields>> {
   for (let failed = 1;; failed++) {
     try {
       const all = Instruction.all(branches, { name, ...(settled ? { mode: "result" } : undefined) })
-      const given: Record<string, any> = yield* options.timeout === undefined
+      const given: Record<string, any> = yield* timeout === undefined
         ? all
-        : Instruction.timeout(all, options.timeout)
+        : Instruction.timeout(all, timeout)
       if (!settled) return Object.values(given)
       const succeeded: Array<Fields> = []
       for (const result of Object.values(given) as Array<Result.Result<Fields, unknown>>) {
         if (Result.isSuccess(result)) succeeded.push(result.success)
+        else if (mustPass(result.failure)) throw result.failure
         else yield* Instruction.log(Work.failedPart(result.failure))
       }
       return succeeded
     } catch (error) {
-      const delay = mustPass(error) ? undefined : Retrying.next(retrying, failed, error)
-      if (delay === undefined) throw error
+      if (mustPass(error)) throw error
+      const failure = isTimeUp(error)
+        ? new Instruction.StepTimeout({ step: name, timeout: timeout!, attempts: failed })
+        : error
+      if (failed > retrying.retries) throw failure
+      const delay: number | null = yield* journaled(
+        name + mark.pause,
+        () => Retrying.next(retrying, failed, failure)
+      )
+      if (delay === null) throw failure
       if (delay > 0) yield* Instruction.sleep(delay, { name: name + mark.pause })
     }
   }
 }
+
+/** Whether it is the limit of a whole container that was reached. */
+const isTimeUp = (error: unknown): boolean =>
+  error instanceof Instruction.StepTimeout && error.step === "timeout"

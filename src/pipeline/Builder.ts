@@ -50,6 +50,7 @@ export class Builder {
   private made: Parts | undefined
 
   constructor(name: string, options: Options, definition = new Definition.Definition()) {
+    if (typeof name !== "string" || name === "") throw new TypeError("A pipeline needs a name.")
     this.name = name
     this.options = options
     this.definition = definition
@@ -84,13 +85,14 @@ export class Builder {
     return this.with({ ...withoutCircuit(common), kind: "branch", cases })
   }
 
-  transform(first: unknown, f?: unknown): Builder {
+  transform(first: unknown, ...more: ReadonlyArray<unknown>): Builder {
     const isFunction = typeof first === "function"
     const common = this.configured("transform", isFunction ? noConfig : first)
-    const change = partOf(common.name, isFunction ? first : f)
-    if (change instanceof Definition.Definition) {
+    const [f, ...others] = isFunction ? [first, ...more] : more
+    const change = partOf(common.name, f)
+    if (change instanceof Definition.Definition || others.length > 0) {
       throw new TypeError(
-        `Transform "${common.name}" needs a function that returns the next context.`
+        `Transform "${common.name}" takes one function, which returns the next context.`
       )
     }
     return this.with({ ...common, kind: "transform", functions: [change] })
@@ -111,8 +113,8 @@ export class Builder {
         }.`
       )
     }
-    const config = given as { readonly name?: string }
-    return Definition.configure(config.name ?? auto, config)
+    const { name = auto } = given as { readonly name?: string }
+    return Definition.configure(name, given)
   }
 
   private casesOf(branch: string, given: ReadonlyArray<unknown>): ReadonlyArray<Definition.Case> {
@@ -121,9 +123,20 @@ export class Builder {
     const labels = new Set<string>()
     let defaults = 0
     return given.map((one) => {
-      const { default: otherwise, name, then, when } = (one ?? {}) as Record<string, unknown>
+      const { default: otherwise, name, then, when, ...unknown } = (one ?? {}) as Record<
+        string,
+        unknown
+      >
       const isDefault = otherwise !== undefined
       if (isDefault && ++defaults > 1) throw reject("has two defaults")
+      if (isDefault && (when !== undefined || then !== undefined)) {
+        throw reject("has a case with both when and default: make two of it")
+      }
+      const [odd] = Object.keys(unknown)
+      if (odd !== undefined) throw reject(`has a case with "${odd}", which is not known`)
+      if (name !== undefined && (typeof name !== "string" || name === "")) {
+        throw reject("has a case whose name is no text")
+      }
       if (!isDefault && (typeof when !== "function" || then === undefined)) {
         throw reject("has a case that is neither { when, then } nor { default }")
       }
@@ -174,7 +187,7 @@ export class Builder {
           this.abortable(
             begun.runId,
             calling,
-            Calls.neverRefused(drive(begun, this.logged(calling), toEnd))
+            Calls.neverRefused(drive(begun, this.logged(calling), this.how(calling)))
           )
       )
     )
@@ -190,7 +203,7 @@ export class Builder {
           this.abortable(
             begun.runId,
             calling,
-            drive(begun, this.logged(calling), { ...toEnd, from })
+            drive(begun, this.logged(calling), { ...this.how(calling), from })
           )
       )
     )
@@ -198,6 +211,10 @@ export class Builder {
 
   contextOf(checkpoint: string) {
     return this.parts.workflow.contextOf(checkpoint)
+  }
+
+  private how({ signal = this.options.signal }: Calling): Calls.How {
+    return { toEnd: true, signal }
   }
 
   private logged(calling: Calling): Calling {
@@ -259,8 +276,6 @@ const ended = <E, R>(driven: Effect.Effect<Result<any, any, any>, E, R>) =>
       }
     }
   }))
-
-const toEnd = { toEnd: true } as const
 
 /** The input is the first context. */
 const fields: Codec.Codec = {

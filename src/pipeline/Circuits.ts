@@ -6,31 +6,19 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as CircuitBreaker from "effect/persistence/CircuitBreaker"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Circuit } from "./Definition.ts"
+import { StepCircuitOpen } from "./StepCircuitOpen.ts"
 
-/** The step's dependency failed too often: it was not called. */
-export class CircuitOpen
-  extends Schema.TaggedError<CircuitOpen>("reprise/CircuitOpen")("CircuitOpen", {
-    step: Schema.String,
-    /** Milliseconds until an attempt is let through; undefined while one is under way. */
-    retryAfter: Schema.optionalKey(Schema.Number)
-  })
-{
-  override get message(): string {
-    return `the circuit breaker of step "${this.step}" is open, so nothing was called: ${
-      this.retryAfter === undefined
-        ? "one attempt is under way that decides whether it closes"
-        : `an attempt is let through in ${this.retryAfter} ms`
-    }`
-  }
+const breakers = new WeakMap<Circuit, Promise<Loaded>>()
+
+interface Loaded {
+  readonly breaker: CircuitBreaker.CircuitBreaker
+  readonly isRejection: (error: unknown) => error is CircuitBreaker.CircuitBreakerError
 }
 
-const breakers = new WeakMap<Circuit, Promise<CircuitBreaker.CircuitBreaker>>()
-
-const load = ({ cooldownMs, failureThreshold }: Circuit) =>
-  import("effect/persistence/CircuitBreaker").then((Breaker) => {
+const load = ({ cooldownMs, failureThreshold }: Circuit): Promise<Loaded> =>
+  import("effect/persistence/CircuitBreaker").then(async (Breaker) => {
     const made = Breaker.make({
       tripPolicy: Breaker.consecutive(failureThreshold),
       openDuration: cooldownMs
@@ -39,7 +27,10 @@ const load = ({ cooldownMs, failureThreshold }: Circuit) =>
       // It lives as long as the pipeline does.
       Scope.provide(Scope.makeUnsafe())
     )
-    return Effect.runPromise(made)
+    return {
+      breaker: await Effect.runPromise(made),
+      isRejection: (error) => error instanceof Breaker.CircuitBreakerError
+    }
   })
 
 /** Runs an attempt unless the step's circuit is open. */
@@ -49,21 +40,24 @@ export const guarded = <A, R>(
   attempt: Effect.Effect<A, unknown, R>
 ): Effect.Effect<A, unknown, R> => {
   if (circuit.failureThreshold === Infinity) return attempt
-  let breaker = breakers.get(circuit)
-  if (breaker === undefined) breakers.set(circuit, breaker = load(circuit))
-  return Effect.flatMap(Effect.promise(() => breaker), (loaded) =>
-    Effect.mapError(
-      loaded.execute(attempt, { key: step }),
-      (error) => isRejection(error) ? toOpen(step, error) : error
-    ))
+  let known = breakers.get(circuit)
+  if (known === undefined) breakers.set(circuit, known = load(circuit))
+  return Effect.flatMap(Effect.promise(() => known), ({ breaker, isRejection }) => {
+    // Told apart from a breaker's error that the attempt itself fails with.
+    let isCalled = false
+    const called = Effect.suspend(() => {
+      isCalled = true
+      return attempt
+    })
+    return Effect.mapError(
+      breaker.execute(called, { key: step }),
+      (error) => !isCalled && isRejection(error) ? toOpen(step, error) : error
+    )
+  })
 }
 
-const isRejection = (error: unknown): error is CircuitBreaker.CircuitBreakerError =>
-  typeof error === "object" && error !== null && "_tag" in error
-  && error._tag === "CircuitBreakerError"
-
-const toOpen = (step: string, { reason }: CircuitBreaker.CircuitBreakerError): CircuitOpen =>
-  new CircuitOpen({
+const toOpen = (step: string, { reason }: CircuitBreaker.CircuitBreakerError): StepCircuitOpen =>
+  new StepCircuitOpen({
     step,
     ...(reason._tag === "CircuitOpen"
       ? { retryAfter: Duration.toMillis(reason.retryAfter) }

@@ -57,9 +57,19 @@ export class Context {
     this.exposed.context = this.fields
   }
 
+  /** Lets those who look from outside know since when (UTC milliseconds) what ends now went on. */
+  ended(stepId: string, began: number): void {
+    this.exposed.ending = { stepId, began }
+  }
+
   /** A context for a pipeline that is nested here. */
   nested(): Context {
     return new Context({ ...this.fields }, this.exposed, true)
+  }
+
+  /** Whether a merge policy has a say in the key. */
+  isKept(key: string): boolean {
+    return this.has(key) && this.exposed.base?.overridden?.includes(key) !== true
   }
 
   /** All of it, as it is: not to be changed. */
@@ -112,7 +122,7 @@ export class KeyCollision extends Error {
 
 /** What is merged of `outputs`, given in their order; `collided` are keys that were there already. */
 export const effective = (
-  context: Pick<Context, "has">,
+  context: Pick<Context, "isKept">,
   outputs: ReadonlyArray<Fields>,
   policy: MergePolicy
 ): { readonly patch: Fields | undefined; readonly collided: ReadonlyArray<string> } => {
@@ -123,7 +133,7 @@ export const effective = (
   const collided: Array<string> = []
   for (const output of outputs) {
     for (const key of Object.keys(output)) {
-      if (context.has(key) || Object.hasOwn(patch, key)) {
+      if (context.isKept(key) || Object.hasOwn(patch, key)) {
         if (policy === "error") throw new KeyCollision(key)
         if (policy === "warn") collided.push(key)
         if (policy === "skip") continue

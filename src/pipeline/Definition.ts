@@ -19,6 +19,8 @@ export interface Common {
   readonly mergePolicy: MergePolicy
   readonly settled: boolean
   readonly circuit: Circuit | undefined
+  /** Of one attempt, in milliseconds. */
+  readonly timeout: number | undefined
   readonly retrying: Retrying.Retrying
   /** How one attempt is run, and how often. */
   readonly options: StepOptions
@@ -62,6 +64,7 @@ export class Definition {
   readonly last: Step | undefined
   readonly length: number
   private all: ReadonlyArray<Step> | undefined
+  private repeated: ReadonlyArray<string> | undefined
 
   constructor(before?: Definition, last?: Step) {
     this.before = before
@@ -71,6 +74,19 @@ export class Definition {
 
   get steps(): ReadonlyArray<Step> {
     return this.all ??= [...listed(this)].reverse()
+  }
+
+  /** Whether several of its steps have a name, so that one of them may be journaled as `name`, or a mark of it. */
+  isRepeated(name: string): boolean {
+    if (this.repeated === undefined) {
+      const seen = new Set<string>()
+      this.repeated = this.steps.flatMap(({ name: one }) => {
+        const isKnown = seen.has(one)
+        seen.add(one)
+        return isKnown ? [one] : []
+      })
+    }
+    return this.repeated.some((one) => name.startsWith(one))
   }
 }
 
@@ -90,10 +106,14 @@ const oneOf = <A extends string>(
   if (value === undefined) return allowed[0]
   if (allowed.includes(value)) return value
   const shown = allowed.map((one) => `"${one}"`).join(", ")
-  throw new TypeError(
-    `Step "${step}" has ${option} ${JSON.stringify(value)}; it may be one of ${shown}.`
-  )
+  throw new TypeError(`Step "${step}" has ${option} ${shownAs(value)}; it may be one of ${shown}.`)
 }
+
+/** What was given, in words; whatever it is. */
+const shownAs = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value) : typeof value === "object" && value !== null
+    ? "an object"
+    : String(value)
 
 const count = (
   step: string,
@@ -106,6 +126,42 @@ const count = (
   if (typeof value === "number" && Number.isFinite(value) && value >= least) return value
   const from = least > 0 ? `a number of at least ${least}` : "0 or a positive number"
   throw new TypeError(`Step "${step}" has ${option} ${String(value)}; it must be ${from}.`)
+}
+
+const whole = (step: string, option: string, value: number | undefined): number => {
+  const known = count(step, option, value, 0, 0)
+  if (Number.isInteger(known)) return known
+  throw new TypeError(`Step "${step}" has ${option} ${known}; it must be a whole number.`)
+}
+
+const knownOnly = (step: string, of: string, given: object, known: ReadonlySet<string>): void => {
+  for (const option of Object.keys(given)) {
+    if (known.has(option)) continue
+    throw new TypeError(
+      `Step "${step}" has an option "${of}${option}" that is not known; there are: ${
+        [...known].join(", ")
+      }.`
+    )
+  }
+}
+
+const circuitOptions = new Set(["failureThreshold", "cooldownMs", "behaviorOnOpen"])
+
+const circuitOf = (step: string, given: StepConfig["circuitBreaker"]): Circuit | undefined => {
+  if (given === undefined) return undefined
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(
+      `Step "${step}" has circuitBreaker ${shownAs(given)}; it must be an object.`
+    )
+  }
+  knownOnly(step, "circuitBreaker.", given, circuitOptions)
+  const { behaviorOnOpen, cooldownMs, failureThreshold } = given
+  return {
+    failureThreshold: count(step, "circuitBreaker.failureThreshold", failureThreshold, 1, Infinity),
+    cooldownMs: count(step, "circuitBreaker.cooldownMs", cooldownMs, 0, 60_000),
+    skips:
+      oneOf(step, "circuitBreaker.behaviorOnOpen", behaviorOnOpen, ["throw", "skip"]) === "skip"
+  }
 }
 
 const known = new Set([
@@ -131,33 +187,36 @@ export const configure = (name: string, config: StepConfig): Common => {
       }.`
     )
   }
-  for (const option of Object.keys(config)) {
-    if (known.has(option)) continue
-    throw new TypeError(
-      `Step "${name}" has an option "${option}" that is not known; there are: ${
-        [...known].join(", ")
-      }.`
-    )
-  }
-  const { circuitBreaker, condition = true, retryDelayMs, shouldRetry } = config
+  knownOnly(name, "", config, known)
+  const { condition = true, log, retryDelayMs, shouldRetry = () => true } = config
   if (typeof condition !== "boolean" && typeof condition !== "function") {
     throw new TypeError(`Step "${name}" has a condition that is neither a boolean nor a function.`)
+  }
+  if (typeof shouldRetry !== "function") {
+    throw new TypeError(
+      `Step "${name}" has shouldRetry ${shownAs(shouldRetry)}; it must be a function.`
+    )
+  }
+  if (log !== undefined && typeof log !== "boolean") {
+    throw new TypeError(`Step "${name}" has log ${shownAs(log)}; it must be true or false.`)
   }
   const timeout = config.timeout === undefined
     ? undefined
     : count(name, "timeout", config.timeout, 1, 1)
+  const circuit = circuitOf(name, config.circuitBreaker)
   const retrying: Retrying.Retrying = {
-    retries: Math.floor(count(name, "retries", config.retries, 0, 0)),
+    step: name,
+    retries: whole(name, "retries", config.retries),
     delay: typeof retryDelayMs === "function"
       ? retryDelayMs
       : ((millis) => () => millis)(count(name, "retryDelayMs", retryDelayMs, 0, 0)),
-    shouldRetry: shouldRetry ?? (() => true)
+    shouldRetry
   }
   return {
     name,
     condition,
     onError: oneOf(name, "onError", config.onError, ["throw", "continue", "skip-remaining"]),
-    log: config.log,
+    log,
     mergePolicy: oneOf(name, "mergePolicy", config.mergePolicy, [
       "override",
       "error",
@@ -165,23 +224,12 @@ export const configure = (name: string, config: StepConfig): Common => {
       "skip"
     ]),
     settled: oneOf(name, "parallelMode", config.parallelMode, ["all", "settled"]) === "settled",
-    circuit: circuitBreaker === undefined ? undefined : {
-      failureThreshold: count(
-        name,
-        "circuitBreaker.failureThreshold",
-        circuitBreaker.failureThreshold,
-        1,
-        Infinity
-      ),
-      cooldownMs: count(name, "circuitBreaker.cooldownMs", circuitBreaker.cooldownMs, 0, 60_000),
-      skips: oneOf(name, "circuitBreaker.behaviorOnOpen", circuitBreaker.behaviorOnOpen, [
-        "throw",
-        "skip"
-      ]) === "skip"
-    },
+    circuit,
+    timeout,
     retrying,
     options: {
-      ...(timeout === undefined ? undefined : { timeout }),
+      // A breaker is to hear of an attempt whose time is up.
+      ...(timeout === undefined || circuit !== undefined ? undefined : { timeout }),
       ...(retrying.retries === 0 ? undefined : { retry: Retrying.policy(retrying) })
     }
   }

@@ -1,6 +1,7 @@
 /**
  * What a pipeline is made with, and what a call of one says.
  */
+import type * as Effect from "effect/Effect"
 import type { CheckpointRejected } from "../Checkpoint.ts"
 import type { HookServices, StepCompleted, StepErred, StepSkipped } from "../Hooks.ts"
 import type { RunError } from "../Instruction.ts"
@@ -26,10 +27,23 @@ export interface Options {
   /** Aborts calls that have none of their own. */
   readonly signal?: AbortSignal | undefined
   /** Hears of every step of every run, before the hooks of a call do. */
-  readonly onStepComplete?: ((event: StepCompleted<string, any>) => unknown) | undefined
-  readonly onStepError?: ((event: StepErred) => unknown) | undefined
-  readonly onStepSkipped?: ((event: StepSkipped) => unknown) | undefined
+  readonly onStepComplete?: ((event: StepCompleted<string, any>) => Awaitable) | undefined
+  readonly onStepError?: ((event: StepErred) => Awaitable) | undefined
+  readonly onStepSkipped?: ((event: StepSkipped) => Awaitable) | undefined
 }
+
+/** Anything but an Effect that needs services: `make` cannot say that runs need them. Hooks of a call can. */
+type Awaitable =
+  | Effect.Effect<unknown, unknown>
+  | (object & { readonly [Effect.TypeId]?: never })
+  | string
+  | number
+  | bigint
+  | boolean
+  | symbol
+  | null
+  | undefined
+  | void
 
 /** A step that is done, with the context behind it: told apart by `stepName`. */
 export type Completed<Steps> = Steps extends AnyRan ? StepCompleted<Steps["name"], Steps["output"]>

@@ -5,8 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { Retry } from "../Instruction.ts"
+import { StepCircuitOpen } from "./StepCircuitOpen.ts"
 
 export interface Retrying {
+  readonly step: string
   readonly retries: number
   /** Milliseconds; `attempt` counts those that failed, from 1. */
   readonly delay: (attempt: number, error: Error) => number
@@ -18,27 +20,32 @@ export const asError = (error: unknown): Error =>
   error instanceof Error ? error : new Error(String(error), { cause: error })
 
 /** Whether a failure says itself that trying again is of no use: an open circuit. */
-export const isFinal = (error: unknown): boolean =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "CircuitOpen"
+const isFinal = (error: unknown): boolean => error instanceof StepCircuitOpen
 
-/** Milliseconds before the next attempt, or undefined when there is none. */
-export const next = (
-  { delay, retries, shouldRetry }: Retrying,
-  failed: number,
-  error: unknown
-): number | undefined => {
-  if (failed > retries || isFinal(error)) return undefined
+const millis = ({ delay, step }: Retrying, failed: number, error: Error): number => {
+  const said: unknown = delay(failed, error)
+  if (typeof said === "number" && Number.isFinite(said)) return Math.max(0, said)
+  throw new TypeError(
+    `retryDelayMs of step "${step}" gave ${
+      String(said)
+    }, where it must give a number of milliseconds.`
+  )
+}
+
+/** Milliseconds before the next attempt, or null when there is none. */
+export const next = (retrying: Retrying, failed: number, error: unknown): number | null => {
+  if (isFinal(error)) return null
   const thrown = asError(error)
-  return shouldRetry(thrown) ? Math.max(0, delay(failed, thrown)) : undefined
+  return retrying.shouldRetry(thrown) ? millis(retrying, failed, thrown) : null
 }
 
 /** The same for a step that the engine repeats. */
-export const policy = ({ delay, retries, shouldRetry }: Retrying): Retry => ({
-  times: retries,
-  while: (error) => !isFinal(error) && shouldRetry(asError(error)),
+export const policy = (retrying: Retrying): Retry => ({
+  times: retrying.retries,
+  while: (error) => !isFinal(error) && retrying.shouldRetry(asError(error)),
   schedule: Schedule.spaced(0).pipe(
     Schedule.modifyDelay(({ attempt, input }) =>
-      Effect.succeed(Math.max(0, delay(attempt, asError(input))))
+      Effect.sync(() => millis(retrying, attempt, asError(input)))
     )
   )
 })

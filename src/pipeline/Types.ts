@@ -128,8 +128,7 @@ type ItemOutput<I> = I extends AnyKnown ? Contributed<I>
 
 /** What the items of a step merge together, in their order. */
 export type Outputs<Items extends ReadonlyArray<unknown>, Config, Sum = {}> = Items extends
-  readonly [infer One, ...infer Rest]
-  ? Outputs<
+  readonly [infer One, ...infer Rest] ? Outputs<
     Rest,
     Config,
     Put<Sum, Config extends Settled ? Partial<ItemOutput<One>> : ItemOutput<One>, Config>
@@ -146,7 +145,9 @@ type Advice<Text extends string> = { readonly [K in Text]: never }
 export type Taken<In> =
   & {
     readonly [K in keyof In]: [Unsafe<In[K]>] extends [never] ? In[K]
-      : Advice<`This pipeline takes ${Unsafe<In[K]>}, which JSON cannot hold: give it in another form`>
+      : Advice<
+        `This pipeline takes ${Unsafe<In[K]>}, which JSON cannot hold: give it in another form`
+      >
   }
   // Not an array, a text, a map.
   & { readonly [Symbol.iterator]?: Advice<"A pipeline takes a plain object: its first context"> }
@@ -160,8 +161,7 @@ type NoFields<A> = IsAny<A> extends true ? never
   : A extends null ? "null"
   : never
 
-type CheckOutput<A> = [NoFields<A>] extends [never]
-  ? [Unsafe<A>] extends [never] ? unknown
+type CheckOutput<A> = [NoFields<A>] extends [never] ? [Unsafe<A>] extends [never] ? unknown
   : Advice<`This step gives ${Unsafe<A>}, which JSON cannot hold: give it in another form`>
   : Advice<
     `This step returns ${NoFields<
@@ -323,8 +323,7 @@ type CaseName<C, Cases extends ReadonlyArray<unknown>> = C extends
   : Nameless<Cases> extends [unknown, unknown, ...infer _] ? "branch-case" | `branch-case-${number}`
   : "branch-case"
 type Nameless<Cases extends ReadonlyArray<unknown>, Found extends ReadonlyArray<unknown> = []> =
-  Cases extends readonly [infer C, ...infer Rest]
-    ? Nameless<
+  Cases extends readonly [infer C, ...infer Rest] ? Nameless<
       Rest,
       C extends { readonly name: string } | { readonly default: {} } ? Found : [...Found, C]
     >
@@ -342,9 +341,13 @@ export type CasesServices<Cases extends ReadonlyArray<unknown>> = {
     | FunctionServices<Cases[K] extends { readonly when: infer W } ? W : never>
 }[number]
 export type CasesSteps<Cases extends ReadonlyArray<unknown>, Name extends string> = {
-  [K in keyof Cases]: PrefixedOf<StepsOf<PipelineIn<Cases[K]>>, `${Name}/${CaseName<Cases[K], Cases>}`>
+  [K in keyof Cases]: PrefixedOf<
+    StepsOf<PipelineIn<Cases[K]>>,
+    `${Name}/${CaseName<Cases[K], Cases>}`
+  >
 }[number]
-export type CheckCase<Ctx, C> = [Ctx] extends [InOf<PipelineIn<C>>] ? NoSuchOption<C, "name" | "when" | "then" | "default">
+export type CheckCase<Ctx, C> = [Ctx] extends [InOf<PipelineIn<C>>]
+  ? NoSuchOption<C, "name" | "when" | "then" | "default">
   : Advice<
     "This branch needs more than the context has here: the input of its pipeline does not fit"
   >

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Failure from "../Failure.ts"
-import type { StepInfo } from "../Instruction.ts"
+import { StepFailed, type StepInfo, StepTimeout } from "../Instruction.ts"
 import { describe } from "../internal/describe.ts"
 import * as Circuits from "./Circuits.ts"
 import { type Context, effective } from "./Context.ts"
@@ -62,8 +62,14 @@ export const toEffect = (out: unknown): Effect.Effect<unknown, unknown> =>
   Effect.isEffect(out)
     ? out as Effect.Effect<unknown, unknown>
     : isPromise(out)
-    ? Effect.tryPromise({ try: () => Promise.resolve(out), catch: (error) => error })
+    ? ofPromise(Promise.resolve(out))
     : Effect.succeed(out)
+
+const ofPromise = (promise: Promise<unknown>): Effect.Effect<unknown, unknown> => {
+  // It may be rejected before anybody waits for it.
+  promise.catch(() => {})
+  return Effect.tryPromise({ try: () => promise, catch: (error) => error })
+}
 
 /** The patch that a step makes of the context; a transform's is the next context. */
 export const perform = (step: Plain, context: Context, info: StepInfo): unknown => {
@@ -76,38 +82,63 @@ export const perform = (step: Plain, context: Context, info: StepInfo): unknown 
       : mergedNow(step, context, out)
   }
   const all = Effect.flatMap(
-    step.settled ? settled(functions, context, info) : together(functions, context, info),
+    besideEachOther(step, context, info),
     (outputs) => merged(step, context, outputs)
   )
-  return circuit === undefined ? all : Circuits.guarded(step.name, circuit, all)
+  return circuit === undefined
+    ? all
+    : Circuits.guarded(step.name, circuit, limited(step, info, all))
 }
 
-const together = (functions: ReadonlyArray<StepFunction>, context: Context, info: StepInfo) =>
-  Effect.suspend(() =>
-    Effect.all(functions.map((f) => call(() => f(context.view, info))), {
-      concurrency: "unbounded"
+/** An attempt that may take so long; where a circuit breaker has to know, it cannot be limited from outside. */
+const limited = <A, R>(
+  { timeout }: Plain,
+  { attempt, stepId }: StepInfo,
+  all: Effect.Effect<A, unknown, R>
+): Effect.Effect<A, unknown, R> =>
+  timeout === undefined ? all : Effect.timeoutOrElse(all, {
+    duration: timeout,
+    orElse: () => Effect.fail(new StepTimeout({ step: stepId, timeout, attempts: attempt }))
+  })
+
+/** All functions at the same time: what they gave, or with `settled` what those gave that did not fail. */
+const besideEachOther = (
+  step: Plain,
+  context: Context,
+  info: StepInfo
+): Effect.Effect<ReadonlyArray<unknown>, unknown> =>
+  Effect.suspend(() => {
+    const { functions, settled } = step
+    // The first failure tells the others, as an interruption from outside does.
+    const own = new AbortController()
+    const told: StepInfo = Object.create(info, {
+      signal: { get: () => AbortSignal.any([info.signal, own.signal]) }
     })
-  )
+    const called = functions.map((f) =>
+      Effect.map(call(() => f(context.view, told)), (out) => fieldsOf(step, out))
+    )
+    const all = settled
+      ? Effect.flatMap(
+        Effect.all(called.map(Effect.exit), { concurrency: "unbounded" }),
+        succeeded
+      )
+      : Effect.all(called, { concurrency: "unbounded" })
+    return Effect.onExit(all, () => Effect.sync(() => own.abort()))
+  })
 
 /** What succeeded; what failed is logged. */
-const settled = (functions: ReadonlyArray<StepFunction>, context: Context, info: StepInfo) =>
-  Effect.suspend(() =>
-    Effect.all(functions.map((f) => Effect.exit(call(() => f(context.view, info)))), {
-      concurrency: "unbounded"
-    })
-  ).pipe(Effect.flatMap((exits) =>
-    Effect.as(
-      Effect.forEach(
-        exits,
-        (exit) =>
-          Exit.isSuccess(exit)
-            ? Effect.void
-            : Effect.logWarning(failedPart(Failure.ofCause(exit.cause).error)),
-        { discard: true }
-      ),
-      exits.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
-    )
-  ))
+const succeeded = (exits: ReadonlyArray<Exit.Exit<unknown, unknown>>) =>
+  Effect.as(
+    Effect.forEach(
+      exits,
+      (exit) =>
+        Exit.isSuccess(exit)
+          ? Effect.void
+          : Effect.logWarning(failedPart(Failure.ofCause(exit.cause).error)),
+      { discard: true }
+    ),
+    exits.flatMap((exit) => Exit.isSuccess(exit) ? [exit.value] : [])
+  )
 
 /** What is said of a part that failed while the others are merged. */
 export const failedPart = (error: unknown): string => {
@@ -172,3 +203,9 @@ export const choose = (
     }
     return cases.find(({ when }) => when === undefined)?.label ?? null
   })
+
+/** A failure as that of another step: with the tag and the message that it has in the journal. */
+export const failureOf = (error: unknown): Error => {
+  const { message, tag } = error instanceof StepFailed ? error : describe(error)
+  return Object.assign(new Error(message), { name: tag })
+}

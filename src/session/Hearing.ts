@@ -98,7 +98,7 @@ export class Hearing {
       tag: undefined,
       context: () => first.base!.context,
       checkpoint: () => "",
-      since: () => at,
+      began: undefined,
       stop: () => {}
     }
   }
@@ -130,18 +130,13 @@ export class Hearing {
       tag: tagOf(entry),
       context: () => Past.context(this.o, first, machine, at + 1),
       checkpoint: () => Past.checkpoint(this.o, first, machine, at, now()),
-      since: (isPart) => {
-        const { entries } = machine.memory!
-        let before = taken.count - 2
-        while (before >= 0 && isPart(idOf(entries[before]!.entry))) before--
-        return Date.parse(before < 0 ? first.timestamp : entries[before]!.timestamp)
-      },
+      began: machine.exposed.ending?.stepId === entry.stepId
+        ? machine.exposed.ending.began
+        : undefined,
       stop
     }
   }
 }
-
-const idOf = (entry: Entry): string => "stepId" in entry ? entry.stepId : ""
 
 const tagOf = ({ error }: Step): string | undefined =>
   typeof error === "object" && error !== null && "tag" in error && typeof error.tag === "string"

@@ -33,6 +33,14 @@ export interface How {
   readonly toEnd?: boolean
   /** The step of the checkpoint that it goes on from, as the log calls it. */
   readonly from?: string
+  /** Aborts the call: once it is, nothing more starts. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Waits for the interruption of a call whose signal is aborted: steps that are over at once leave it no time. */
+const untilAborted = (hook: Hooks.Hook | undefined, signal: AbortSignal): Hooks.Hook => (heard) => {
+  const said = hook?.(heard)
+  return signal.aborted ? Effect.never : said
 }
 
 /** Drives a run with the hooks and the log of a call. `logsAlways`: some steps are printed without a log. */
@@ -40,17 +48,20 @@ export const driver = (program: Replay.Program, logsAlways: boolean) =>
 (
   { begin, runId }: { readonly runId: string; readonly begin: Begin | undefined },
   calling: Calling,
-  { from, goesOn, toEnd = false }: How = {}
-) =>
-  (toEnd ? Interpreter.execute : Interpreter.drive)(
+  { from, goesOn, signal, toEnd = false }: How = {}
+) => {
+  const hooks = Hooks.ofHooks(calling, program.naming ?? byName)
+  const hook = signal === undefined ? hooks : untilAborted(hooks, signal)
+  return (toEnd ? Interpreter.execute : Interpreter.drive)(
     program,
     runId,
     begin === undefined ? undefined : withDurability(begin, calling),
-    { hook: Hooks.ofHooks(calling, program.naming ?? byName), goesOn }
+    { hook, goesOn }
   ).pipe(
     Effect.map((drove): Result<any, any> => present(drove.runId, drove)),
     StepLog.logged({ ...logOf(program), from }, calling.log, logsAlways)
   )
+}
 
 /** Only what begins with a checkpoint can be refused as one. */
 export const neverRefused = <A, E, R>(
