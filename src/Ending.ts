@@ -94,6 +94,8 @@ export const replay = (
   const first = Journal.first(journal)
   const program = Replay.ofVersion(newest, first?.version) ?? newest
   const { runId } = journal
+  const refused = first === undefined ? undefined : Replay.baseRefused(program, runId, first)
+  if (refused !== undefined) return { _tag: "Diverged", mismatch: refused }
   const decode = () => program.input.decode(structuredClone(first?.metadata), services)
   const decoded = journal.entries.length === 0 ? new Undecodable("the journal is empty") : decode()
   return decoded instanceof Undecodable

@@ -83,6 +83,8 @@ export const ofEntries = (
   first: First,
   kept: ReadonlyArray<Cut.Kept>
 ): { readonly context: unknown } | string => {
+  const refused = Replay.baseRefused(of.program, of.runId, first)
+  if (refused !== undefined) return `the code has ${refused.actual}`
   const machine = rebuild(of, first, kept)
   if (machine === undefined) return "its input does not fit the workflow's"
   const { diverged, memory } = machine

@@ -297,6 +297,25 @@ export const replay = (
     : { _tag: "Threw", error: m.outcome.error }
 }
 
+/** The error for a pipeline that cannot begin where its journal does. */
+export const baseRefused = (
+  program: Program,
+  runId: string,
+  first: Entry
+): ReplayMismatch | undefined => {
+  const base = first.type === "start" ? first.base : undefined
+  const actual = base === undefined ? undefined : program.refusesBase?.(base)
+  return actual === undefined
+    ? undefined
+    : new ReplayMismatch({
+      runId,
+      workflow: program.name,
+      offset: 0,
+      expected: "a pipeline that begins behind what its checkpoint has",
+      actual
+    })
+}
+
 /** The error for a divergence. `again` diverges once more, with instructions remembering their lines. */
 export const mismatch = (
   program: Program,

@@ -361,16 +361,8 @@ const rebuilt = (
       ? begun.copied
       : [{ ...begun.entry, ...begun.at }]
     const first = all[0] as Start
-    const refused = first.base === undefined ? undefined : program.refusesBase?.(first.base)
-    if (refused !== undefined) {
-      return yield* new Replay.ReplayMismatch({
-        runId,
-        workflow: program.name,
-        offset: 0,
-        expected: "a pipeline that begins behind what a checkpoint has",
-        actual: refused
-      })
-    }
+    const refused = Replay.baseRefused(program, runId, first)
+    if (refused !== undefined) return yield* refused
     // What the body does to what it begins with is not to show in what is remembered.
     const opening = remembers ? structuredClone(all[0]!) : all[0]!
     const input = yield* decodeInput(program, opening as Start, runId, services)

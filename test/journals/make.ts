@@ -14,8 +14,32 @@ import { NodeLocalStorage } from "reprise/node"
 import { play } from "reprise/testing"
 import { workflows } from "./workflows.ts"
 
-const { countdown, early, fan, flaky, greeting, handled, letter, parent, payment, reminder, review, stay } =
-  workflows
+const {
+  countdown,
+  drawn,
+  early,
+  fan,
+  flaky,
+  forked,
+  greeting,
+  handled,
+  letter,
+  parent,
+  payment,
+  pipeline,
+  reminder,
+  review,
+  stay,
+  stopped,
+  "stopped-beside": beside
+} = workflows
+
+/** Stops a run behind the step. */
+const stopsAt = (id: string) => ({
+  onStepComplete: ({ stepId, stop }: { readonly stepId: string; readonly stop: () => void }) => {
+    if (stepId === id) stop()
+  }
+})
 
 const now = Date.UTC(2026, 0, 1)
 const directory = mkdtempSync(join(tmpdir(), "journals-"))
@@ -38,6 +62,30 @@ const made = Effect.gen(function*() {
   yield* early.start(undefined, { runId: "early" })
   yield* early.resume("early", { eventName: "go", key: "k", value: 7 })
   yield* play(early, undefined, { runId: "early" })
+  yield* stopped.start(undefined, { runId: "stopped", ...stopsAt("first") })
+  yield* stopped.resume("stopped")
+  const at = stopsAt("all[quick]/step")
+  yield* beside.start(undefined, { runId: "stopped-beside", ...at })
+  yield* beside.resume("stopped-beside")
+  yield* forked.fork("review", {
+    runId: "forked",
+    fromStep: "draft",
+    override: { classify: "a wish" }
+  })
+  yield* drawn.start(undefined, { runId: "drawn" })
+  // Before its wait, so that it is kept.
+  yield* drawn.resume("drawn", { eventName: "go", value: "early" })
+  yield* play(drawn, undefined, { runId: "drawn" })
+  const text = yield* drawn.checkpoint("drawn", { after: "kept" })
+  yield* TestClock.adjust("1 day")
+  yield* drawn.runCheckpoint(text, { runId: "drawn-again" })
+  const texts = new Map<string, string>()
+  yield* pipeline.start({ items: 3, express: true }, {
+    runId: "pipeline",
+    onStepComplete: ({ checkpoint, stepId }) => void texts.set(stepId, checkpoint)
+  })
+  const inside = texts.get("ship[express]/carrier") ?? ""
+  yield* pipeline.runCheckpoint(inside, { runId: "pipeline-again" })
   for (const name of Object.keys(workflows)) {
     const file = join(import.meta.dirname, `${name}.jsonl`)
     if (existsSync(file)) continue

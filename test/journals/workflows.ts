@@ -3,7 +3,7 @@
  * those journals: a journal that was written once replays for ever.
  */
 import { Effect, Option, Schedule, Schema } from "effect"
-import { Instruction, Workflow } from "reprise"
+import { Instruction, Pipeline, Workflow } from "reprise"
 
 const review = Workflow.make(
   "review",
@@ -114,6 +114,61 @@ const early = Workflow.make("early", { events: { go: Schema.Number } }, function
   return yield* ctx.suspend("go", { key: "k" })
 })
 
+/** A hook stops it behind its first step. */
+const paused = Workflow.make("paused", function*(ctx) {
+  const first = yield* ctx.step("first", () => 1)
+  const second = yield* ctx.step("second", () => first + 1)
+  return { first, second }
+})
+
+/** A hook stops it in one branch while the other runs. */
+const beside = Workflow.make("beside", function*(ctx) {
+  const both = yield* ctx.all({
+    quick: ctx.step("step", () => "quick"),
+    slow: ctx.step("step", () => Effect.as(Effect.yieldNow, "slow"))
+  })
+  return yield* ctx.step("join", () => `${both.quick}, ${both.slow}`)
+})
+
+const drawn = Workflow.make("drawn", { events: { go: Schema.String } }, function*(ctx) {
+  const before = { random: yield* ctx.random, uuid: yield* ctx.uuid, now: yield* ctx.now }
+  yield* ctx.sleep("1 hour")
+  yield* ctx.step("kept", () => 1)
+  const said = yield* ctx.suspend("go")
+  yield* ctx.step("again", () => 2)
+  return { before, said, random: yield* ctx.random, now: yield* ctx.now }
+})
+
+const stock = Pipeline.make<{ items: number }>("stock")
+  .step("count", ({ items }) => ({ left: 100 - items }))
+  .step("reserve", ({ left }) => ({ reserved: left > 0 }))
+
+const order = Pipeline.make<{ items: number; express: boolean }>("order")
+  .step("price", ({ items }) => ({ price: items * 5 }))
+  .step(
+    { name: "discount", condition: ({ items }) => items > 10 },
+    ({ price }) => ({ price: price - 1 })
+  )
+  .step({ name: "gift", condition: ({ price }) => price > 10 }, () => ({ gift: "a pen" }))
+  .branchOn(
+    "ship",
+    {
+      name: "express",
+      when: ({ express }) => express,
+      then: (p) =>
+        p.step("carrier", () => ({ carrier: "air" }))
+          .step("label", ({ carrier }) => ({ label: `by ${carrier}` }))
+    },
+    { name: "standard", default: (p) => p.step("drive", () => ({ label: "by road" })) }
+  )
+  .step("check", stock, () => ({ address: "known" }))
+  .step("price", ({ price }) => ({ price: price + 4 }))
+  .transform("receipt", ({ gift, label, price, reserved }) => ({
+    total: price,
+    lines: [gift ?? "no gift", label ?? "not shipped", reserved]
+  }))
+  .workflow
+
 /** The workflow of each journal, by the name of its file. */
 export const workflows = {
   review,
@@ -129,5 +184,12 @@ export const workflows = {
   countdown,
   "countdown+2": countdown,
   handled,
-  early
+  early,
+  stopped: paused,
+  "stopped-beside": beside,
+  forked: review,
+  drawn,
+  "drawn-again": drawn,
+  pipeline: order,
+  "pipeline-again": order
 }

@@ -4,20 +4,23 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { temporary } from "../storage/support/local.ts"
 import { type Bug, bugs } from "./bugs.ts"
 import * as acknowledged from "./checks.ts"
+import * as copies from "./copies.ts"
+import { copyBugs } from "./copyBugs.ts"
 import * as instructions from "./instructions.ts"
 
-const checks = { ...acknowledged, ...instructions }
-type Library = acknowledged.Library
+const checks = { ...acknowledged, ...instructions, ...copies }
+type Library = copies.Library
 type Mutant = Bug<keyof typeof checks>
 
 const mutants: ReadonlyArray<Mutant> = [
   ...bugs,
+  ...copyBugs,
   // what is on the disk
   {
     bug: "skip fsync of the journal",
@@ -245,6 +248,7 @@ const library = (source: string, isPure = false): Effect.Effect<Library> =>
       ? { Journal: await load("Journal.ts") }
       : {
         ...await load("index.ts"),
+        CheckpointKeys: await load("node/CheckpointKeys.ts"),
         Observer: await load("Observer.ts"),
         Testing: await load("testing.ts"),
         slice: (await load("internal/slice.ts")).slice
@@ -266,6 +270,9 @@ const plant = ({ bug, file, from, to }: Mutant): string => {
   return join(base, "src")
 }
 
+/** Takes a copy away again: all of them at the end would take too long. */
+const uproot = (planted: string): void => rmSync(dirname(planted), { recursive: true, force: true })
+
 const outcome = (check: keyof typeof checks, reprise: Library) =>
   Effect.exit(Effect.timeout(checks[check](reprise), "5 seconds"))
 
@@ -284,10 +291,11 @@ describe("a planted bug", () => {
   for (const mutant of mutants) {
     it.live(`is caught: ${mutant.bug}`, () =>
       Effect.gen(function*() {
-        const exit = yield* outcome(
-          mutant.check,
-          yield* library(plant(mutant), mutant.file === "Journal.ts")
-        )
+        const planted = plant(mutant)
+        const exit = yield* Effect.flatMap(
+          library(planted, mutant.file === "Journal.ts"),
+          (reprise) => outcome(mutant.check, reprise)
+        ).pipe(Effect.ensuring(Effect.sync(() => uproot(planted))))
         if (Exit.isSuccess(exit)) throw new Error("nothing noticed it")
         // What the check asserts, or what the library says: not a bug that breaks more than it should.
         const seen = Cause.squash(exit.cause)

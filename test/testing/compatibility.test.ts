@@ -4,7 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
-import { Journal, Workflow } from "reprise"
+import { Journal, Pipeline, Workflow } from "reprise"
 import * as Testing from "reprise/testing"
 import { workflows } from "../journals/workflows.ts"
 
@@ -27,6 +27,7 @@ const entryTypes = [
   "patch",
   "undo",
   "cancel",
+  "stop",
   "continue",
   "complete",
   "error",
@@ -82,7 +83,7 @@ describe("the journals of version 0.1", () => {
       }
     }))
 
-  it("show every kind of entry but stop, which nothing writes yet", () => {
+  it("show every kind of entry", () => {
     const types = new Set(names.flatMap((name) => read(name).entries.map(({ type }) => type)))
     expect([...types].toSorted()).toEqual(entryTypes.toSorted())
   })
@@ -104,6 +105,15 @@ describe("replayAll", () => {
         journals: [{ name: "an old review" }, { name: "a second" }]
       })
       expect(error.message).toContain("something new")
+    }))
+
+  it.effect("names a journal that begins behind steps which its pipeline has no more", () =>
+    Effect.gen(function*() {
+      const changed = Pipeline.make("order").step("renamed", () => ({ n: 1 })).workflow
+      const [start] = read("pipeline-again").entries
+      const journals = [{ name: "behind", text: Journal.write([JSON.stringify(start)]) }]
+      const error = yield* Effect.flip(Testing.replayAll(journals, changed))
+      expect(error).toMatchObject({ _tag: "Incompatible", journals: [{ name: "behind" }] })
     }))
 
   it.effect("takes part of the journals that fit for no excuse", () =>
