@@ -332,7 +332,8 @@ const isBase = (u: unknown): u is Base | undefined => {
   const isList = (list: unknown) =>
     Array.isArray(list) && list.every((name) => typeof name === "string")
   return typeof context === "object" && context !== null && !Array.isArray(context)
-    && isList(steps) && isList(ids) && isList(overridden) && typeof counts === "object" && counts !== null
+    && isList(steps) && isList(ids) && isList(overridden) && typeof counts === "object"
+    && counts !== null
     && Object.values(counts).every((count) => Number.isInteger(count))
 }
 

@@ -32,7 +32,7 @@ export interface Prefix {
   readonly continues: string | undefined
   readonly taken: ReadonlyArray<string>
   /** Where a pipeline begins. */
-  readonly base: Base | undefined
+  readonly base?: Base | undefined
   /** `base` as JSON, where it is known. */
   readonly baseText?: string | undefined
   /** Tells apart what was changed in different ways. */

@@ -56,7 +56,7 @@ export interface Part {
   /** The how many'th of its name. */
   readonly count: number
   readonly key: string
-  /** As it stands in the id, without its key. */
+  /** As it stands in the id. */
   readonly text: string
 }
 
@@ -66,15 +66,11 @@ const unescape = (text: string): string =>
     (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))
   )
 
+const numbered = /^([^[#]*)(?:#(\d+))?(?:\[([^\]]*)\])?$/
+
 /** An id, taken apart into names as they were given. */
 export const partsOf = (stepId: string): ReadonlyArray<Part> =>
   stepId.split("/").map((part) => {
-    const [, name = part, count, key = ""] = /^([^[#]*)(?:#(\d+))?(?:\[([^\]]*)\])?$/.exec(part)
-      ?? []
-    return {
-      name: unescape(name),
-      count: Number(count ?? 1),
-      key: unescape(key),
-      text: part.replace(/\[.*$/s, "")
-    }
+    const [, name = part, count, key = ""] = numbered.exec(part) ?? []
+    return { name: unescape(name), count: Number(count ?? 1), key: unescape(key), text: part }
   })

@@ -17,12 +17,13 @@ export type RunEvent =
     readonly session: number
     readonly replayed: ReadonlyArray<Recorded>
   }
-  /** A step is about to run. */
+  /** A step is about to run, or a child. */
   | {
     readonly type: "started"
     readonly runId: string
     readonly stepId: string
     readonly name: string
+    readonly isChild?: true
   }
   /** An entry is durable. */
   | {

@@ -17,8 +17,6 @@ import type {
   RunFailure
 } from "./pipeline/Options.ts"
 import type {
-  After,
-  AfterTransform,
   AllKeys,
   AnyCase,
   AnyKnown,
@@ -39,11 +37,17 @@ import type {
   Given,
   Item,
   ItemsServices,
+  KeysGiven,
   Known,
+  ListOf,
+  Merged,
   NameIn,
   NestedSteps,
-  Outputs,
+  Patches,
+  Put,
+  PutItems,
   Ran,
+  Replaced,
   ResultOf,
   StepConfig,
   Taken
@@ -74,69 +78,61 @@ interface StepTypesOf<Context, Steps> extends StepTypes {
 type PartsIn<First, Items extends ReadonlyArray<unknown>> = First extends
   ((...args: any) => unknown) | AnyKnown ? readonly [First, ...Items] : Items
 
-type Stepped<
-  In,
-  Ctx,
-  Base,
-  Steps,
-  R,
-  Config,
-  Parts extends ReadonlyArray<unknown>
-> = Outputs<Parts, Config> extends infer Out
-  ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
-      In,
-      Next,
-      BaseAfter<Ctx, Base, Config>,
-      | Steps
-      | Ran<NameIn<Config, "step">, Ctx, Next, keyof Out>
-      | NestedSteps<Parts, NameIn<Config, "step">>,
-      R | ItemsServices<Parts> | ConditionServices<Config>
-    >
-  : never
-  : never
-
 type CasesIn<First, Cases extends ReadonlyArray<unknown>> = First extends AnyCase
   ? readonly [First, ...Cases]
   : Cases
 
-type Branched<
-  In,
-  Ctx,
-  Base,
-  Steps,
-  R,
-  Config,
-  Cases extends ReadonlyArray<unknown>
-> = CasesOutput<Cases> extends infer Out ? After<Ctx, Out, Config> extends infer Next ? Pipeline<
+/** A pipeline with one more step. */
+type Then<In, Ctx, Base, Steps, R, Config, List extends Patches, Name extends string, Keys> =
+  Merged<List> extends infer Next ? Pipeline<
       In,
       Next,
       BaseAfter<Ctx, Base, Config>,
-      | Steps
-      | Ran<NameIn<Config, "branch">, Ctx, Next, keyof Out>
-      | CasesSteps<Cases, NameIn<Config, "branch">>,
-      R | CasesServices<Cases> | ConditionServices<Config>
+      Steps | Ran<Name, Ctx, Next, Keys>,
+      R | ConditionServices<Config>,
+      List
     >
-  : never
-  : never
+    : never
 
-type Transformed<
+type Stepped<In, Ctx, Base, Steps, R, List, Config, Parts extends ReadonlyArray<unknown>> = Then<
   In,
   Ctx,
   Base,
-  Steps,
-  R,
+  Steps | NestedSteps<Parts, NameIn<Config, "step">>,
+  R | ItemsServices<Parts>,
   Config,
-  Parts extends ReadonlyArray<unknown>
-> = Given<Parts[0]> extends infer Out
-  ? AfterTransform<Ctx, Out, Config> extends infer Next ? Pipeline<
+  PutItems<ListOf<Ctx, List>, Parts, Config>,
+  NameIn<Config, "step">,
+  KeysGiven<Parts>
+>
+
+type Branched<In, Ctx, Base, Steps, R, List, Config, Cases extends ReadonlyArray<unknown>> =
+  CasesOutput<Cases> extends infer Out ? Then<
       In,
-      Next,
-      BaseAfter<Ctx, Base, Config>,
-      Steps | Ran<NameIn<Config, "transform">, Ctx, Next, AllKeys<Out>>,
-      R | ItemsServices<Parts> | ConditionServices<Config>
+      Ctx,
+      Base,
+      Steps | CasesSteps<Cases, NameIn<Config, "branch">>,
+      R | CasesServices<Cases>,
+      Config,
+      Put<ListOf<Ctx, List>, Out, Config>,
+      NameIn<Config, "branch">,
+      keyof Out
     >
-  : never
-  : never
+    : never
+
+type Transformed<In, Ctx, Base, Steps, R, Config, Parts extends ReadonlyArray<unknown>> =
+  Given<Parts[0]> extends infer Out ? Then<
+      In,
+      Ctx,
+      Base,
+      Steps,
+      R | ItemsServices<Parts>,
+      Config,
+      Replaced<Ctx, Out, Config>,
+      NameIn<Config, "transform">,
+      AllKeys<Out>
+    >
+    : never
 
 /**
  * A pipeline that takes an `In` and has the context `Ctx` behind its last step. It never changes: every call
@@ -147,7 +143,8 @@ export interface Pipeline<
   in out Ctx,
   in out Base = never,
   out Steps = any,
-  out R = never
+  out R = never,
+  in out List = any
 > extends Known<In, Ctx, Base, Steps, R> {
   readonly name: string
   /**
@@ -163,7 +160,7 @@ export interface Pipeline<
   >(
     first: First & (First extends Item<any> ? CheckItem<Ctx, First> : CheckFirst<First, Items>),
     ...parts: { [K in keyof Items]: Items[K] & CheckItem<Ctx, Items[K]> }
-  ): Stepped<In, Ctx, Base, Steps, R, ConfigIn<First>, PartsIn<First, Items>>
+  ): Stepped<In, Ctx, Base, Steps, R, List, ConfigIn<First>, PartsIn<First, Items>>
   /**
    * Adds a branch: `(name?, …cases)` or `(configuration, …cases)`. The first case whose `when` says yes is
    * taken, else the `default`, else none. Which one is journaled: a resume goes on in it.
@@ -177,7 +174,7 @@ export interface Pipeline<
       & (First extends AnyCase ? CheckCase<Ctx, First>
         : CheckFirst<First, Cases, "circuitBreaker">),
     ...cases: { [K in keyof Cases]: Cases[K] & CheckCase<Ctx, Cases[K]> }
-  ): Branched<In, Ctx, Base, Steps, R, ConfigIn<First>, CasesIn<First, Cases>>
+  ): Branched<In, Ctx, Base, Steps, R, List, ConfigIn<First>, CasesIn<First, Cases>>
   /** Replaces the whole context: `(name?, f)` or `(configuration, f)`, where `f` returns a plain object. */
   transform<
     const First extends string | StepConfig<Ctx> | Item<Ctx>,
@@ -223,7 +220,7 @@ export interface Pipeline<
 }
 
 /** What a branch is built from. */
-type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never>
+type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never, never, [Ctx]>
 
 /**
  * An empty pipeline that takes an `In`, a plain object: the first context.
@@ -243,7 +240,7 @@ type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never>
 export const make = <In extends Taken<In> = {}>(
   name?: string | Options,
   options?: Options
-): Pipeline<In, Flat<In>, never, never> => {
+): Pipeline<In, Flat<In>, never, never, never, [In]> => {
   const [given, all] = typeof name === "object" ? ["pipeline", name] : [name, options]
   return new Builder(given ?? "pipeline", checked(all ?? {})) as any
 }

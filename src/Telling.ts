@@ -61,7 +61,8 @@ export class Telling {
       type: "started",
       runId,
       stepId: id,
-      name: "name" in instruction ? instruction.name : id
+      name: "name" in instruction ? instruction.name : id,
+      ...(instruction.op === "child" ? { isChild: true } : undefined)
     }])
   }
 

@@ -10,7 +10,7 @@ import { type Erased, makeContract, makeProgram } from "./workflow/Contract.ts"
 import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
 import type { Ctx, Options, TypeIn } from "./workflow/Types.ts"
 export { Unserializable, ValueTooLarge } from "./Codec.ts"
-export { ForkRejected, StepNotFound } from "./Fork.ts"
+export { type CheckpointOptions, ForkRejected, StepNotFound, type WhatIf } from "./Fork.ts"
 export {
   HookFailed,
   type StepCompleted,

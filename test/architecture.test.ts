@@ -79,6 +79,7 @@ const folderRanks: Record<string, number> = {
   instruction: 0,
   machine: 2,
   session: 6.7,
+  log: 4.2,
   workflow: 8,
   pipeline: 8.3,
   ai: 10,

@@ -76,19 +76,23 @@ export class Definition {
     return this.all ??= [...listed(this)].reverse()
   }
 
-  /** Whether several of its steps have a name, so that one of them may be journaled as `name`, or a mark of it. */
+  /** Whether several of its steps may journal something by this name: equal ones, or one that is called like a mark. */
   isRepeated(name: string): boolean {
     if (this.repeated === undefined) {
       const seen = new Set<string>()
+      const longer = new Set(this.steps.map((step) => bare(step.name)))
       this.repeated = this.steps.flatMap(({ name: one }) => {
-        const isKnown = seen.has(one)
+        const isKnown = seen.has(one) || (bare(one) !== one && longer.has(bare(one)))
         seen.add(one)
-        return isKnown ? [one] : []
+        return isKnown ? [bare(one)] : []
       })
     }
     return this.repeated.some((one) => name.startsWith(one))
   }
 }
+
+/** A name without what looks like a mark of a pipeline's own. */
+const bare = (name: string): string => name.replace(/(?:[?>!~]|\(\))+$/, "")
 
 /** The steps, the last first. */
 function* listed(definition: Definition): Generator<Step> {

@@ -26,31 +26,9 @@ export type Flat<T> = IsAny<T> extends true ? any
   : T extends infer U ? { readonly [K in keyof U]: U[K] }
   : never
 
-/** The keys that a `T` has for certain. A field that is `undefined` is left out of the journal, so it may be missing. */
-type Sure<T> = keyof {
-  [
-    K in keyof T as {} extends Record<K & PropertyKey, 1> ? never
-      : undefined extends T[K] ? never
-      : K
-  ]: 0
-}
-
-/** `Out` merged into `Ctx`: where it may not have a key, what is there stays. */
-export type Merge<Ctx, Out> = Ctx extends unknown ? Out extends unknown ? Flat<
-      & { [K in keyof Ctx as K extends keyof Out ? never : K]: Ctx[K] }
-      & {
-        [K in keyof Ctx as K extends Sure<Out> ? never : K extends keyof Out ? K : never]:
-          | Ctx[K]
-          | (K extends keyof Out ? Exclude<Out[K], undefined> : never)
-      }
-      & { [K in keyof Out as K extends Sure<Out> ? K : K extends keyof Ctx ? never : K]: Out[K] }
-    >
-  : never
-  : never
-
 export type AllKeys<U> = U extends unknown ? keyof U : never
 /** A union only shows what all of it has. */
-type ValueOf<U, K> = U extends unknown ? K extends keyof U ? Required<U>[K] : never : never
+type ValueOf<U, K> = U extends unknown ? Required<U>[K & keyof U] : never
 
 /** A union of objects, as of a function with two returns, as one: what all have, and what some have. */
 export type OneObject<U> = IsAny<U> extends true ? any
@@ -72,6 +50,48 @@ type Holding<U> = Flat<{ [K in AllKeys<U>]?: ValueOf<U, K> }>
 /** Either of two contexts: what both have, and what may be there. */
 type Either<A, B> = OneObject<A | B>
 
+/**
+ * What was merged, in this order: an input, and what steps gave. A context is made from the whole list and not
+ * from the context before it, since the compiler would have to go through all of those to look at one field,
+ * and gives up at about thirty.
+ */
+export type Patches = ReadonlyArray<unknown>
+
+/** The patches of a pipeline; of one of which less is known, its context. */
+export type ListOf<Ctx, List> = IsAny<List> extends true ? [Ctx]
+  : List extends Patches ? List
+  : never
+
+/** Patches merged: a context. The first may be a union, whose members stay apart. */
+export type Merged<List extends Patches> = List extends readonly [infer One] ? Flat<One>
+  : List extends readonly [infer First, ...infer Rest]
+    ? First extends unknown ? MergedOne<[First, ...Rest]> : never
+  : {}
+type MergedOne<List extends Patches> = IsAny<List[number]> extends true ? any : Flat<
+  & { [K in RequiredKeys<List[number]>]: Latest<List, K> }
+  & {
+    [K in Exclude<AllKeys<List[number]>, RequiredKeys<List[number]>>]?: Exclude<
+      Latest<List, K>,
+      undefined
+    >
+  }
+>
+type RequiredKeys<U> = U extends unknown
+  ? keyof { [K in keyof U as {} extends Pick<U, K> ? never : K]: 0 }
+  : never
+/**
+ * The value of a key: of the last patch that has it for certain, or of one behind that. A field that is
+ * undefined is left out of the journal, so it leaves what is there.
+ */
+type Latest<List extends Patches, K, Or = never> = string extends K
+  ? ValueOf<List[number], AllKeys<List[number]>>
+  : List extends readonly [...infer Rest, infer Patch]
+    ? K extends keyof Patch
+      ? undefined extends Patch[K] ? Latest<Rest, K, Or | Exclude<Patch[K], undefined>>
+      : Or | Patch[K]
+    : Latest<Rest, K, Or>
+  : Or | undefined
+
 type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends
   (i: infer I) => void ? I : never
 
@@ -80,7 +100,7 @@ export interface Known<in In, out Ctx, out Base, out Steps, out R> {
   readonly "~pipeline": {
     readonly _In?: (input: In) => void
     readonly _Ctx?: Ctx
-    /** The context where the first step stands that may skip all others; `never` without one. */
+    /** The contexts where a step stands that may skip all that follow; `never` without one. */
     readonly _Base?: Base
     readonly _Steps?: Steps
     readonly _R?: R
@@ -97,9 +117,8 @@ export type ResultOf<Ctx, Base> = [Base] extends [never] ? Ctx : Either<Ctx, Bas
 type Ended<P> = P extends Known<any, infer Ctx, infer Base, any, any> ? ResultOf<Ctx, Base> : never
 
 /** What a nested pipeline contributes: the keys that its steps give, not those it just passes on. */
-export type Contributed<P> = Flat<
-  { [K in keyof Ended<P> as K extends GivenBy<StepsOf<P>> ? K : never]: Ended<P>[K] }
->
+export type Contributed<P> = Only<Ended<P>, GivenBy<StepsOf<P>>>
+type Only<T, Keys> = { readonly [K in keyof T as K extends Keys ? K : never]: T[K] }
 type GivenBy<Steps> = Steps extends AnyRan ? Steps["gives"] : never
 
 // ---------------------------------------------------------------------------------------------------
@@ -122,19 +141,15 @@ type FunctionServices<F> = F extends (...args: any) => infer X ? 0 extends 1 & X
 type OrNothing<A> = [A] extends [never] ? {} : A extends void | undefined ? {} : A
 
 /** What an item merges. */
-type ItemOutput<I> = I extends AnyKnown ? Contributed<I>
+export type ItemOutput<I> = I extends AnyKnown ? Contributed<I>
   : IsAny<Given<I>> extends true ? any
   : OneObject<OrNothing<Given<I>>>
 
-/** What the items of a step merge together, in their order. */
-export type Outputs<Items extends ReadonlyArray<unknown>, Config, Sum = {}> = Items extends
-  readonly [infer One, ...infer Rest] ? Outputs<
-    Rest,
-    Config,
-    Put<Sum, Config extends Settled ? Partial<ItemOutput<One>> : ItemOutput<One>, Config>
-  >
-  : Items extends readonly [] ? Sum
-  : Put<Sum, Partial<OneObject<ItemOutput<Items[number]>>>, Config>
+/** The keys that items may give. */
+export type KeysGiven<Items extends ReadonlyArray<unknown>> = {
+  [K in keyof Items]: keyof ItemOutput<Items[K]>
+}[number]
+
 export type ItemsServices<Items extends ReadonlyArray<unknown>> = {
   [K in keyof Items]: Items[K] extends AnyKnown ? ServicesOf<Items[K]> : FunctionServices<Items[K]>
 }[number]
@@ -247,8 +262,6 @@ export type CheckFirst<First, Rest, Without = never> =
     ? { readonly circuitBreaker: NoSuchOption<Circuit, keyof CircuitBreakerConfig> }
     : unknown)
 
-type Settled = { readonly parallelMode: "settled" }
-
 /** Whether what a step gives may be missing behind it. */
 type IsMaybe<Config> = [
   | Exclude<Said<Config, "condition">, true | undefined>
@@ -257,25 +270,28 @@ type IsMaybe<Config> = [
   | Extract<Said<Said<Config, "circuitBreaker">, "behaviorOnOpen">, "skip">
 ] extends [never] ? false : true
 
-/** `Out` merged into `Ctx` as the policy says. With `skip` it is the other way round: what is there stays. */
-type Put<Ctx, Out, Config> = IsAny<Out> extends true ? any
-  : [Extract<Said<Config, "mergePolicy">, "skip">] extends [never] ? Merge<Ctx, Out>
-  : [Said<Config, "mergePolicy">] extends ["skip"] ? Merge<Out, Ctx>
-  : Either<Merge<Ctx, Out>, Merge<Out, Ctx>>
+/** The list with one more patch. Where what is there stays, that counts as merged later. */
+export type Put<List extends Patches, Out, Config> = IsAny<Out> extends true ? [any]
+  : IsMaybe<Config> extends true ? Placed<List, Partial<Out>, Said<Config, "mergePolicy">>
+  : Placed<List, Out, Said<Config, "mergePolicy">>
+type Placed<List extends Patches, Patch, Policy> = [Extract<Policy, "skip">] extends [never]
+  ? [...List, Patch]
+  : [Policy] extends ["skip"] ? [Patch, ...List]
+  : [Partial<Patch>, ...List, Partial<Patch>]
 
-/** The context behind a step. */
-export type After<Ctx, Out, Config> = IsAny<Out> extends true ? any
-  : IsMaybe<Config> extends true ? Put<Ctx, Partial<Out>, Config>
-  : Put<Ctx, Out, Config>
+/** The list with what the items of a step give, in their order. */
+export type PutItems<List extends Patches, Items extends ReadonlyArray<unknown>, Config> =
+  Items extends readonly [infer One, ...infer Rest]
+    ? PutItems<Put<List, ItemOutput<One>, Config>, Rest, Config>
+    : Items extends readonly [] ? List
+    : Put<List, Partial<OneObject<ItemOutput<Items[number]>>>, Config>
 
-/** The context behind a transform. */
-export type AfterTransform<Ctx, Out, Config> = IsAny<Out> extends true ? any
-  : IsMaybe<Config> extends true ? Either<Ctx, Out>
-  : Flat<Out>
+/** The list behind a transform. */
+export type Replaced<Ctx, Out, Config> = IsMaybe<Config> extends true ? [Either<Ctx, Out>] : [Out]
 
-/** Where the run may have ended before its last step. */
+/** The contexts where the run may have ended before its last step. */
 export type BaseAfter<Ctx, Base, Config> = "skip-remaining" extends Said<Config, "onError">
-  ? Either<Base, Ctx>
+  ? Base | Ctx
   : Base
 
 /** A step's name in the types. */

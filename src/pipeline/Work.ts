@@ -9,7 +9,7 @@ import { StepFailed, type StepInfo, StepTimeout } from "../Instruction.ts"
 import { describe } from "../internal/describe.ts"
 import * as Circuits from "./Circuits.ts"
 import { type Context, effective } from "./Context.ts"
-import type { Branch, Common, Plain, StepFunction } from "./Definition.ts"
+import type { Branch, Common, Plain } from "./Definition.ts"
 import type { Fields } from "./Types.ts"
 
 const isPromise = (u: unknown): u is PromiseLike<unknown> =>

@@ -97,7 +97,7 @@ describe("npm run example 09", () => {
     const second = timeless.slice(timeless.lastIndexOf("🚀 Starting pipeline (run …)"))
     expect(second.slice(0, 24)).toEqual([
       "🚀 Starting pipeline (run …)",
-      `   Input: {"item":"cup","quantity":6,"customer":"bob"}`,
+      "   Input: item, quantity, customer",
       "",
       "📍 Step: look-up",
       "✅ look-up completed",

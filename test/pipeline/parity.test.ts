@@ -1264,7 +1264,7 @@ describe("log", () => {
     Effect.gen(function*() {
       expect(yield* linesOf({ log: true })).toEqual([
         "🚀 Starting pipeline (run r1)",
-        `   Input: {"n":1}`,
+        "   Input: n",
         "",
         "📍 Step: a",
         "✅ a completed in 4ms",
@@ -1328,15 +1328,17 @@ describe("log", () => {
           }
         })
       )
-      expect(failed).toEqual(["❌ b failed after 0ms\n   Error: Error: broken"])
+      expect(failed).toEqual([
+        "❌ b failed after 0ms\n   Error: broken",
+        "\n❌ Pipeline failed: broken"
+      ])
       expect(said).toEqual([
         "🚀 Starting pipeline (run r1)",
         "   Input: {}",
         "\n📍 Step: a",
         "✅ a completed in 0ms",
         "   Output: a",
-        "\n📍 Step: b",
-        "\n• Pipeline failed"
+        "\n📍 Step: b"
       ])
       expect(yield* TestConsole.logLines).toEqual([])
       expect(yield* TestConsole.errorLines).toEqual([])
@@ -1495,7 +1497,7 @@ describe("the examples of stepkit's README", () => {
       ])
       expect(lines).toEqual([
         "🚀 Starting pipeline (run r1)",
-        `   Input: {"userId":"42"}`,
+        "   Input: userId",
         "",
         "📍 Step: fetch-user",
         "✅ fetch-user completed in 150ms",
@@ -1536,7 +1538,7 @@ describe("the examples of stepkit's README", () => {
         `└${"─".repeat(54)}┘`,
         "",
         "📊 Statistics:",
-        "   Average: 46ms",
+        "   Average: 54ms",
         "   Slowest: fetch-user (150ms)",
         "   Fastest: process (0ms)",
         "",

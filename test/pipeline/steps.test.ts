@@ -69,6 +69,15 @@ const fails = () => {
   throw new Error("no")
 }
 
+/** What a definition is refused with. */
+const refusal = (f: () => unknown): unknown => {
+  try {
+    return f()
+  } catch (error) {
+    return error
+  }
+}
+
 describe("a configuration", () => {
   const invalid: ReadonlyArray<readonly [option: string, config: object]> = [
     ["nAme", { nAme: "x" }],
@@ -222,7 +231,9 @@ describe("a configuration", () => {
         make().branchOn({ circuitBreaker: { failureThreshold: 1 } }, { default: inner }),
       "a pipeline without a name": () => make("")
     }
-    for (const [what, f] of Object.entries(wrong)) expect(f, what).toThrow(TypeError)
+    for (const [what, f] of Object.entries(wrong)) {
+      expect([what, refusal(f)]).toEqual([what, expect.any(TypeError)])
+    }
     expect(ran).toEqual([])
   })
 })
@@ -621,11 +632,7 @@ describe("a step that is repeated", () => {
 
   it("does not wait for ever where retryDelayMs gives something that is no time", () => {
     for (const delay of [NaN, -1, Infinity, undefined, "5"]) {
-      let ran = 0
-      const pipeline = make().step(
-        { name: "a", retries: 1, retryDelayMs: () => delay },
-        () => (ran++, fails())
-      )
+      const pipeline = make().step({ name: "a", retries: 1, retryDelayMs: () => delay }, fails)
       const exit = run(Effect.exit(Effect.timeout(pipeline.run({}, { runId }), "1 hour")))
       expect([delay, Exit.isFailure(exit)]).toEqual([delay, true])
       const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) as Fields : {}
