@@ -79,7 +79,7 @@ export const merge = <P extends Pick<Cut.Prefix, "base" | "entries">>(
 }
 
 const merged = (of: Record.Of, fields: Schema.JsonObject, override: Override) => {
-  const encoded = Codec.strict.encode({ ...fields, ...override }, of.services)
+  const encoded = Codec.strict.encode(Object.assign({}, fields, override), of.services)
   return encoded.ok
     ? encoded.json as Schema.JsonObject
     : rejected(of, `the override ${Codec.why(encoded.refused)}`)

@@ -335,10 +335,12 @@ const failures: Readonly<Record<string, (pipeline: Loose, config: object) => Loo
   "a function that throws": (p, config) => p.step(config, fails),
   "a function that throws no Error": (p, config) =>
     p.step(config, () => {
+      // oxlint-disable-next-line typescript/only-throw-error
       throw "no"
     }),
   "a function that throws undefined": (p, config) =>
     p.step(config, () => {
+      // oxlint-disable-next-line typescript/only-throw-error
       throw undefined
     }),
   "a Promise": (p, config) => p.step(config, async () => fails()),
@@ -523,6 +525,7 @@ describe("a step that is repeated", () => {
         }
       },
       (_: Fields, { attempt }: Fields) => {
+        // oxlint-disable-next-line typescript/only-throw-error
         if (attempt <= thrown.length) throw thrown[attempt - 1]
         return { a: attempt }
       }
@@ -538,6 +541,7 @@ describe("a step that is repeated", () => {
     const pipeline = make().step(
       { name: "a", retries: 2, shouldRetry: (error: Error) => seen.push(error) > 0 },
       (_: Fields, { attempt }: Fields) => {
+        // oxlint-disable-next-line typescript/only-throw-error
         throw attempt === 1 ? range : object
       }
     )
