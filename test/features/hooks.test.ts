@@ -1084,9 +1084,9 @@ it.effect("a run whose every outcome is the journal's last when it is heard come
         const last = (yield* entriesOf(runId)).findLast(({ type }) => type !== "start")
         ok.seen++
         if (last?.type !== "step" || last.stepId !== stepId) {
-          yield* Effect.fail(`"${stepId}" is heard behind ${JSON.stringify(last)}`)
+          return yield* Effect.fail(`"${stepId}" is heard behind ${JSON.stringify(last)}`)
         }
-        if (!(stepName in context)) yield* Effect.fail(`"${stepId}" is not in its context`)
+        if (!(stepName in context)) return yield* Effect.fail(`"${stepId}" is not in its context`)
       })
   }, function*(ctx) {
     yield* ctx.step("a", () => 1)

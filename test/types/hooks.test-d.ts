@@ -47,7 +47,7 @@ type Plain<T> = { readonly [K in keyof T]: T[K] }
 
 describe("the event of a completed step", () => {
   it("names the workflow's steps", () => {
-    order.start(1, {
+    void order.start(1, {
       onStepComplete: (event) => {
         expectTypeOf(event.stepName).toEqualTypeOf<Names>()
         expectTypeOf(event.stepId).toEqualTypeOf<string>()
@@ -67,7 +67,7 @@ describe("the event of a completed step", () => {
   })
 
   it("has what the steps gave, by name, each of which may not be there yet", () => {
-    order.start(1, {
+    void order.start(1, {
       onStepComplete: ({ context }) => {
         expectTypeOf<Plain<typeof context>>().toEqualTypeOf<Plain<Context_>>()
         expectTypeOf(context.reserve).toEqualTypeOf<number | undefined>()
@@ -83,7 +83,7 @@ describe("the event of a completed step", () => {
   })
 
   it("has values as the body has them, not as the journal does", () => {
-    order.execute(1, {
+    void order.execute(1, {
       onStepComplete: ({ context }) => {
         expectTypeOf(context.pay).toEqualTypeOf<{ readonly at: Date } | undefined>()
         // @ts-expect-error they are decoded
@@ -97,7 +97,7 @@ describe("the event of a completed step", () => {
       yield* ctx.step("mapped", () => 1).pipe(Instruction.map(String))
       yield* ctx.step("heard", () => true).pipe(Instruction.result)
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ context }) => {
         expectTypeOf(context.mapped).toEqualTypeOf<number | undefined>()
         expectTypeOf(context.heard).toEqualTypeOf<boolean | undefined>()
@@ -112,7 +112,7 @@ describe("the event of a completed step", () => {
       yield* ctx.step("same", () => 1)
       yield* ctx.step("same", () => "x")
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ context, stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<"same">()
         expectTypeOf(context.same).toEqualTypeOf<number | string | undefined>()
@@ -142,7 +142,7 @@ describe("the event of a completed step", () => {
       )
       yield* ctx.step("booked", () => 1, { undo: () => ctx.step("undone", () => true) })
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ context, stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<
           | "helped"
@@ -175,7 +175,7 @@ describe("the event of a completed step", () => {
       yield* ctx.child(child)
       yield* ctx.step("own", () => 1)
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ context, stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<"own">()
         // @ts-expect-error it stands in the child's own context
@@ -188,14 +188,14 @@ describe("the event of a completed step", () => {
     const workflow = Workflow.make("w", function*(ctx) {
       yield* ctx.sleep("1 day")
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ context, stepName }) => {
         expectTypeOf(stepName).toBeNever()
         // @ts-expect-error nothing gave anything
         expectTypeOf(context.any)
       }
     })
-    order.start(1, {
+    void order.start(1, {
       onStepComplete: ({ stepName }) => {
         // @ts-expect-error this one has three
         expectTypeOf(stepName).toBeNever()
@@ -211,7 +211,7 @@ describe("the event of a completed step", () => {
       yield* helper(ctx)
       yield* ctx.step("own", () => 1)
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<string>()
         // @ts-expect-error it is not only the one that is known
@@ -226,7 +226,7 @@ describe("the event of a completed step", () => {
       yield* ctx.send(other, "r", { eventName: "go", value: true })
       yield* ctx.step("own", () => 1)
     })
-    workflow.start(undefined, {
+    void workflow.start(undefined, {
       onStepComplete: ({ stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<"own" | "send">()
         // @ts-expect-error a hook hears of both
@@ -238,7 +238,7 @@ describe("the event of a completed step", () => {
 
 describe("the events of other outcomes", () => {
   it("tell of the error as the body heard it, which may be anything", () => {
-    order.start(1, {
+    void order.start(1, {
       onStepError: (event) => {
         expectTypeOf(event.stepName).toEqualTypeOf<Names>()
         expectTypeOf(event.error).toEqualTypeOf<unknown>()
@@ -252,7 +252,7 @@ describe("the events of other outcomes", () => {
   })
 
   it("say why a step was skipped", () => {
-    order.start(1, {
+    void order.start(1, {
       onStepSkipped: (event) => {
         expectTypeOf(event.stepName).toEqualTypeOf<Names>()
         expectTypeOf<"replayed">().toExtend<typeof event.reason>()
