@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.ts"
 import * as Cut from "./Cut.ts"
 import type { Step } from "./Entry.ts"
+import { put } from "./internal/put.ts"
 import { Undecodable } from "./Machine.ts"
 import * as Past from "./Past.ts"
 import type * as Record from "./Record.ts"
@@ -79,7 +80,11 @@ export const merge = <P extends Pick<Cut.Prefix, "base" | "entries">>(
 }
 
 const merged = (of: Record.Of, fields: Schema.JsonObject, override: Override) => {
-  const encoded = Codec.strict.encode(Object.assign({}, fields, override), of.services)
+  const all = {}
+  for (const from of [fields, override]) {
+    for (const [key, value] of Object.entries(from)) put(all, key, value)
+  }
+  const encoded = Codec.strict.encode(all, of.services)
   return encoded.ok
     ? encoded.json as Schema.JsonObject
     : rejected(of, `the override ${Codec.why(encoded.refused)}`)

@@ -60,6 +60,8 @@ export { StepCircuitOpen } from "./pipeline/StepCircuitOpen.ts"
 export type {
   CircuitBreakerConfig,
   MergePolicy,
+  // Declaration files name it.
+  Ran,
   StepConfig,
   StepInput,
   StepNames,
@@ -67,7 +69,7 @@ export type {
 } from "./pipeline/Types.ts"
 
 /** What is known of the steps of a pipeline's workflow. */
-interface StepTypesOf<Context, Steps> extends StepTypes {
+export interface StepTypesOf<Context, Steps> extends StepTypes {
   readonly named: Steps extends AnyRan ? Named<Steps["name"], unknown> : never
   readonly name: Steps extends AnyRan ? Steps["name"] : never
   readonly results: Context
@@ -137,11 +139,15 @@ type Transformed<In, Ctx, Base, Steps, R, Config, Parts extends ReadonlyArray<un
 /**
  * A pipeline that takes an `In` and has the context `Ctx` behind its last step. It never changes: every call
  * of `step`, `branchOn` and `transform` gives another one.
+ *
+ * `Base` is `null` and the contexts where it may end early, `Steps` what is known of its steps, `R` the services they need,
+ * and `List` what `Ctx` was merged from. `Pipeline<In, Ctx>` takes any that surely ends with a `Ctx`, whatever
+ * its steps are called.
  */
 export interface Pipeline<
   in out In,
   in out Ctx,
-  in out Base = never,
+  in out Base = null,
   out Steps = any,
   out R = never,
   in out List = any
@@ -178,7 +184,7 @@ export interface Pipeline<
   /** Replaces the whole context: `(name?, f)` or `(configuration, f)`, where `f` returns a plain object. */
   transform<
     const First extends string | StepConfig<Ctx> | Item<Ctx>,
-    const Rest extends ReadonlyArray<Item<Ctx>>
+    const Rest extends readonly [f?: Item<Ctx>]
   >(
     first: First & (First extends Item<any> ? CheckChange<First> : CheckFirst<First, Rest>),
     ...f: { [K in keyof Rest]: Rest[K] & CheckChange<Rest[K]> }
@@ -220,7 +226,7 @@ export interface Pipeline<
 }
 
 /** What a branch is built from. */
-type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never, never, [Ctx]>
+type Empty<Ctx> = Pipeline<Ctx, Ctx, null, never, never, [Ctx]>
 
 /**
  * An empty pipeline that takes an `In`, a plain object: the first context.
@@ -240,7 +246,7 @@ type Empty<Ctx> = Pipeline<Ctx, Ctx, never, never, never, [Ctx]>
 export const make = <In extends Taken<In> = {}>(
   name?: string | Options,
   options?: Options
-): Pipeline<In, Flat<In>, never, never, never, [In]> => {
+): Pipeline<In, Flat<In>, null, never, never, [In]> => {
   const [given, all] = typeof name === "object" ? ["pipeline", name] : [name, options]
   return new Builder(given ?? "pipeline", checked(all ?? {})) as any
 }

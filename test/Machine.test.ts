@@ -1491,13 +1491,8 @@ describe("divergence", () => {
     ).toBeDefined()
   })
 
-  it("is seen at an entry that this version has no instruction for", () => {
-    const unknown: ReadonlyArray<Entry> = [{ type: "stop", stepId: "a" }]
-    for (const entry of unknown) {
-      expect(diverges(body, [entry])?.actual).toBe(
-        `this version of reprise has no instruction for a "${entry.type}" entry`
-      )
-    }
+  it("is not seen at a stop, which says nothing of the body", () => {
+    expect(diverges(body, [{ type: "stop", stepId: "a" }])).toBe(undefined)
   })
 
   it("stops the machine: no generator is called again, and the first one is kept", () => {

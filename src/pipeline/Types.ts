@@ -27,12 +27,12 @@ export type Flat<T> = IsAny<T> extends true ? any
   : never
 
 export type AllKeys<U> = U extends unknown ? keyof U : never
-/** A union only shows what all of it has. */
+/** Of each member of a union that has the key. */
 type ValueOf<U, K> = U extends unknown ? Required<U>[K & keyof U] : never
 
-/** A union of objects, as of a function with two returns, as one: what all have, and what some have. */
+/** A union of objects, as of a function with two returns, as one: what all have, and what some may have. */
 export type OneObject<U> = IsAny<U> extends true ? any
-  : [U] extends [UnionToIntersection<U>] ? U
+  : [U, AllKeys<U>] extends [UnionToIntersection<U>, keyof U] ? U
   : Flat<
     & { [K in AllKeys<U> as [U] extends [Record<K, unknown>] ? K : never]: ValueOf<U, K> }
     & {
@@ -67,29 +67,41 @@ export type Merged<List extends Patches> = List extends readonly [infer One] ? F
   : List extends readonly [infer First, ...infer Rest]
     ? First extends unknown ? MergedOne<[First, ...Rest]> : never
   : {}
-type MergedOne<List extends Patches> = IsAny<List[number]> extends true ? any : Flat<
-  & { [K in RequiredKeys<List[number]>]: Latest<List, K> }
-  & {
-    [K in Exclude<AllKeys<List[number]>, RequiredKeys<List[number]>>]?: Exclude<
-      Latest<List, K>,
-      undefined
+type MergedOne<List extends Patches> = IsAny<List[number]> extends true ? any
+  : Repeated<List> extends infer Keys
+    ? [Keys] extends [never] ? Flat<UnionToIntersection<List[number]>>
+    : Flat<
+      & UnionToIntersection<Without<List[number], Keys>>
+      & { [K in Keys & RequiredKeys<List[number]>]: Latest<List, K> }
+      & {
+        [K in Exclude<Keys, RequiredKeys<List[number]>> & PropertyKey]?: Exclude<
+          Latest<List, K>,
+          undefined
+        >
+      }
     >
-  }
->
+  : never
+type Without<T, Keys> = T extends unknown ? { [K in keyof T as K extends Keys ? never : K]: T[K] }
+  : never
+/** The keys that more than one patch has. */
+type Repeated<List extends Patches, Seen = never, Keys = never> = List extends
+  readonly [infer Patch, ...infer Rest]
+  ? Repeated<Rest, Seen | keyof Patch, Keys | (Seen & keyof Patch)>
+  : Keys
 type RequiredKeys<U> = U extends unknown
   ? keyof { [K in keyof U as {} extends Pick<U, K> ? never : K]: 0 }
   : never
 /**
- * The value of a key: of the last patch that has it for certain, or of one behind that. A field that is
- * undefined is left out of the journal, so it leaves what is there.
+ * The value of a key that several have: of the last that has it for certain, or of one behind that. A field
+ * that is undefined is left out of the journal, so it leaves what is there.
  */
-type Latest<List extends Patches, K, Or = never> = string extends K
-  ? ValueOf<List[number], AllKeys<List[number]>>
-  : List extends readonly [...infer Rest, infer Patch]
-    ? K extends keyof Patch
-      ? undefined extends Patch[K] ? Latest<Rest, K, Or | Exclude<Patch[K], undefined>>
-      : Or | Patch[K]
-    : Latest<Rest, K, Or>
+type Latest<List extends Patches, K, Or = never> = List extends
+  readonly [...infer Rest, infer Patch]
+  ? K extends keyof Patch
+    ? undefined extends Patch[K] ? Latest<Rest, K, Or | Exclude<Patch[K], undefined>>
+    : string extends keyof Patch ? Latest<Rest, K, Or | Patch[K]>
+    : Or | Patch[K]
+  : Latest<Rest, K, Or>
   : Or | undefined
 
 type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends
@@ -100,7 +112,7 @@ export interface Known<in In, out Ctx, out Base, out Steps, out R> {
   readonly "~pipeline": {
     readonly _In?: (input: In) => void
     readonly _Ctx?: Ctx
-    /** The contexts where a step stands that may skip all that follow; `never` without one. */
+    /** `null`, and the contexts where steps stand that may skip all that follow. */
     readonly _Base?: Base
     readonly _Steps?: Steps
     readonly _R?: R
@@ -113,7 +125,7 @@ export type StepsOf<P> = P extends Known<any, any, any, infer Steps, any> ? Step
 type ServicesOf<P> = P extends Known<any, any, any, any, infer R> ? R : never
 
 /** What a run of a pipeline ends with, if nothing stops it. */
-export type ResultOf<Ctx, Base> = [Base] extends [never] ? Ctx : Either<Ctx, Base>
+export type ResultOf<Ctx, Base> = [Base] extends [null] ? Ctx : Either<Ctx, Exclude<Base, null>>
 type Ended<P> = P extends Known<any, infer Ctx, infer Base, any, any> ? ResultOf<Ctx, Base> : never
 
 /** What a nested pipeline contributes: the keys that its steps give, not those it just passes on. */
@@ -176,7 +188,10 @@ type NoFields<A> = IsAny<A> extends true ? never
   : A extends null ? "null"
   : never
 
-type CheckOutput<A> = [NoFields<A>] extends [never] ? [Unsafe<A>] extends [never] ? unknown
+type CheckOutput<A> = [NoFields<A>] extends [never]
+  // Any: the function has an error of its own.
+  ? IsAny<Unsafe<A>> extends true ? unknown
+  : [Unsafe<A>] extends [never] ? unknown
   : Advice<`This step gives ${Unsafe<A>}, which JSON cannot hold: give it in another form`>
   : Advice<
     `This step returns ${NoFields<
@@ -286,8 +301,10 @@ export type PutItems<List extends Patches, Items extends ReadonlyArray<unknown>,
     : Items extends readonly [] ? List
     : Put<List, Partial<OneObject<ItemOutput<Items[number]>>>, Config>
 
-/** The list behind a transform. */
-export type Replaced<Ctx, Out, Config> = IsMaybe<Config> extends true ? [Either<Ctx, Out>] : [Out]
+/** The list behind a transform; one that always fails is never behind it. */
+export type Replaced<Ctx, Out, Config> = [Out] extends [never] ? [Ctx]
+  : IsMaybe<Config> extends true ? [Either<Ctx, Out>]
+  : [Out]
 
 /** The contexts where the run may have ended before its last step. */
 export type BaseAfter<Ctx, Base, Config> = "skip-remaining" extends Said<Config, "onError">
@@ -332,7 +349,7 @@ type Built<B> = B extends AnyKnown ? B : B extends (builder: any) => infer P ? P
 type PipelineIn<C> = C extends { readonly then: infer B } ? Built<B>
   : C extends { readonly default: infer B } ? Built<B>
   : never
-/** What is told apart by its number, if there is more than one without a name, is `branch-case-2` and so on. */
+/** Of several cases without a name, the second is `branch-case-2`, and so on. */
 type CaseName<C, Cases extends ReadonlyArray<unknown>> = C extends
   { readonly name: infer N extends string } ? N
   : C extends { readonly default: {} } ? "default-case"
