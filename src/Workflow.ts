@@ -38,7 +38,7 @@ export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
 export { Fenced } from "./Session.ts"
 export { type Called, StepHook } from "./StepHook.ts"
 export type { LogOptions } from "./StepLog.ts"
-export type { Definition } from "./workflow/Infer.ts"
+export type { Definition, Made } from "./workflow/Infer.ts"
 export * from "./workflow/Results.ts"
 export type * from "./workflow/Types.ts"
 

@@ -37,9 +37,9 @@ describe("a context", () => {
       expectTypeOf(context).toEqualTypeOf<{}>()
     })
     // @ts-expect-error what is taken must be given
-    start.run({})
+    void start.run({})
     // @ts-expect-error and be what it is
-    start.run({ a: "1" })
+    void start.run({ a: "1" })
     expectTypeOf(start.run({ a: 1 })).toBeObject()
   })
 
@@ -212,9 +212,9 @@ describe("a context", () => {
         readonly text: string
       }
     >()
-    union.run({ kind: "a", n: 1 })
+    void union.run({ kind: "a", n: 1 })
     // @ts-expect-error not half of each
-    union.run({ kind: "a", s: "x" })
+    void union.run({ kind: "a", s: "x" })
   })
 
   it("is what functions from elsewhere may be written for", () => {
@@ -790,8 +790,10 @@ describe("a configuration", () => {
     Pipeline.make("p", { onStepError: async () => {}, onStepSkipped: () => Effect.void })
     Pipeline.make({ onStepComplete: ({ context }) => context })
     // @ts-expect-error the shop could be nowhere
+    // @effect-diagnostics-next-line missingEffectContext:off
     Pipeline.make("p", { onStepComplete: () => shop })
     // @ts-expect-error also sometimes
+    // @effect-diagnostics-next-line missingEffectContext:off
     Pipeline.make("p", { onStepError: ({ stepName }) => stepName === "s" ? shop : undefined })
     // @ts-expect-error there is no such option
     Pipeline.make("p", { onComplete: () => {} })
@@ -874,7 +876,7 @@ describe("a run", () => {
     // @ts-expect-error a run has no checkpoint to refuse
     expectTypeOf<Errors<typeof plain.run>>().toEqualTypeOf<Errors<typeof plain.runCheckpoint>>()
     // @ts-expect-error there is no such option
-    plain.run({ a: 1 }, { sginal: new AbortController().signal })
+    void plain.run({ a: 1 }, { sginal: new AbortController().signal })
   })
 })
 
@@ -887,7 +889,7 @@ describe("an event", () => {
     .step(() => ({ z: 1 }))
 
   it("is told apart by the step's name, and has the context behind it", () => {
-    heard.run({ a: 1 }, {
+    void heard.run({ a: 1 }, {
       onStepComplete: (event) => {
         expectTypeOf(event.stepName)
           .toEqualTypeOf<"one" | "two" | "outer" | "outer/deep" | `step-${number}`>()
@@ -930,12 +932,12 @@ describe("an event", () => {
   })
 
   it("is the same in a run from a checkpoint, in both forms", () => {
-    heard.runCheckpoint("text", {
+    void heard.runCheckpoint("text", {
       onStepComplete: (event) => {
         if (event.stepName === "one") expectTypeOf(event.context.b).toEqualTypeOf<boolean>()
       }
     })
-    heard.runCheckpoint({
+    void heard.runCheckpoint({
       checkpoint: "text",
       onStepComplete: (event) => {
         if (event.stepName === "one") expectTypeOf(event.context.b).toEqualTypeOf<boolean>()
@@ -956,16 +958,16 @@ describe("a checkpoint", () => {
     type Call = Exclude<Parameters<typeof checked.runCheckpoint>[0], string>
     expectTypeOf<NonNullable<Call["overrideData"]>>().toEqualTypeOf<Partial<Context>>()
     expectTypeOf<NonNullable<Call["override"]>>().toEqualTypeOf<Partial<Context>>()
-    checked.runCheckpoint({ checkpoint: "text", overrideData: { b: "y" } })
-    checked.runCheckpoint("text", { overrideData: { c: false } })
+    void checked.runCheckpoint({ checkpoint: "text", overrideData: { b: "y" } })
+    void checked.runCheckpoint("text", { overrideData: { c: false } })
     // @ts-expect-error a key has its type
-    checked.runCheckpoint({ checkpoint: "text", overrideData: { b: 1 } })
+    void checked.runCheckpoint({ checkpoint: "text", overrideData: { b: 1 } })
     // @ts-expect-error and its name
-    checked.runCheckpoint({ checkpoint: "text", overrideData: { bb: "y" } })
+    void checked.runCheckpoint({ checkpoint: "text", overrideData: { bb: "y" } })
     // @ts-expect-error one cannot be taken away
-    checked.runCheckpoint("text", { override: { b: undefined } })
+    void checked.runCheckpoint("text", { override: { b: undefined } })
     // @ts-expect-error a checkpoint must be there
-    checked.runCheckpoint({ overrideData: { b: "y" } })
+    void checked.runCheckpoint({ overrideData: { b: "y" } })
     expectTypeOf(checked.runCheckpoint("text")).toEqualTypeOf<
       Effect.Effect<Context, Pipeline.CheckpointFailure>
     >()
@@ -974,14 +976,14 @@ describe("a checkpoint", () => {
   it("may be one of before a transform, or of within a nested pipeline", () => {
     const inner = Pipeline.make<{ b: string }>().step("in", () => ({ b: 1, inner: true }))
     const changed = checked.transform("t", ({ b }) => ({ b, d: 1 })).step("n", inner)
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { a: 2, c: true } })
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { d: 2, inner: false } })
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { b: "text" } })
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { b: 2 } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { a: 2, c: true } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { d: 2, inner: false } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { b: "text" } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { b: 2 } })
     // @ts-expect-error it was never a boolean
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { b: true } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { b: true } })
     // @ts-expect-error there never was one
-    changed.runCheckpoint({ checkpoint: "text", overrideData: { z: true } })
+    void changed.runCheckpoint({ checkpoint: "text", overrideData: { z: true } })
   })
 
   it("shows the context there, as far as it had come", () => {
@@ -1007,9 +1009,9 @@ describe("a pipeline's workflow", () => {
     services(workflow.resume("r", undefined, { onStepComplete: () => mail }))
       .toEqualTypeOf<Storage.Storage | Shop | Mail>()
     // @ts-expect-error its input is that of the pipeline
-    workflow.start({ a: "1" })
+    void workflow.start({ a: "1" })
     // @ts-expect-error it waits for no events
-    workflow.resume("r", { eventName: "go", value: 1 })
+    void workflow.resume("r", { eventName: "go", value: 1 })
     // @ts-expect-error it keeps its runs somewhere
     services(workflow.start({ a: 1 })).toEqualTypeOf<Shop>()
   })
@@ -1020,13 +1022,13 @@ describe("a pipeline's workflow", () => {
     expectTypeOf(workflow.runCheckpoint({ checkpoint: "text", overrideData: { c: true } }))
       .toBeObject()
     // @ts-expect-error a key has its type
-    workflow.fork("r", { fromStep: "c", override: { open: 1 } })
+    void workflow.fork("r", { fromStep: "c", override: { open: 1 } })
     // @ts-expect-error they are not those of its steps by name
-    workflow.fork("r", { fromStep: "c", override: { b: { open: true } } })
+    void workflow.fork("r", { fromStep: "c", override: { b: { open: true } } })
   })
 
   it("names its steps to hooks", () => {
-    workflow.start({ a: 1 }, {
+    void workflow.start({ a: 1 }, {
       onStepComplete: ({ context, stepName }) => {
         expectTypeOf(stepName).toEqualTypeOf<"b" | "c">()
         expectTypeOf(context).toEqualTypeOf<Partial<Context>>()
@@ -1048,13 +1050,13 @@ describe("a pipeline", () => {
     expectTypeOf(takes(start.step("c", () => ({ c: 1 })).transform(({ c }) => ({ b: c }))))
       .toBeObject()
     // @ts-expect-error it may end with nothing
-    takes(start.transform({ condition: false }, ({ a }) => ({ b: a })))
+    void takes(start.transform({ condition: false }, ({ a }) => ({ b: a })))
     // @ts-expect-error it may end before
-    takes(start.step({ onError: "skip-remaining" }, () => {}).transform(({ a }) => ({ b: a })))
+    void takes(start.step({ onError: "skip-remaining" }, () => {}).transform(({ a }) => ({ b: a })))
     // @ts-expect-error it takes something else
-    takes(Pipeline.make<{ a: string }>().transform(() => ({ b: 1 })))
+    void takes(Pipeline.make<{ a: string }>().transform(() => ({ b: 1 })))
     // @ts-expect-error it needs a service that nobody speaks of
-    takes(start.step("s", () => shop).transform(({ a }) => ({ b: a })))
+    void takes(start.step("s", () => shop).transform(({ a }) => ({ b: a })))
   })
 
   it("can be gone on with by a function that knows a part of its context", () => {
@@ -1179,7 +1181,7 @@ describe("the shapes of pipelines that stepkit shows", () => {
     ends(pipeline).toEqualTypeOf<{ readonly userId: string; readonly total: number }>()
     expectTypeOf(pipeline.run({ userId: "42" }, { log: { stopwatch: true } })).toBeObject()
     // @ts-expect-error there is no such clock
-    pipeline.run({ userId: "42" }, { log: { watch: true } })
+    void pipeline.run({ userId: "42" }, { log: { watch: true } })
   })
 
   it("hold for three ways that end in the same field", () => {
@@ -1229,7 +1231,7 @@ describe("the shapes of pipelines that stepkit shows", () => {
     }>()
     expectTypeOf(moderator.run({ content: "look", userId: "u" })).toBeObject()
     // @ts-expect-error the readme's own call leaves out what the pipeline takes
-    moderator.run({ content: "look" })
+    void moderator.run({ content: "look" })
   })
 
   it("hold for a transform that clears up", () => {
@@ -1351,7 +1353,7 @@ describe("the shapes of pipelines that stepkit shows", () => {
     expectTypeOf<Effect.Success<typeof first>>().toEqualTypeOf<Sum>()
     expectTypeOf<Effect.Success<typeof resumed>>().toEqualTypeOf<Sum>()
     // @ts-expect-error it is a number
-    calc.runCheckpoint({ checkpoint: kept, overrideData: { b: "10" } })
+    void calc.runCheckpoint({ checkpoint: kept, overrideData: { b: "10" } })
   })
 
   it("hold for a person's approval between two calls", () => {
@@ -1375,7 +1377,7 @@ describe("the shapes of pipelines that stepkit shows", () => {
       .toEqualTypeOf<{ readonly body: string; readonly reply: string }>()
     services(approve).toBeNever()
     // @ts-expect-error what was kept may be gone
-    reply.runCheckpoint(kept.get("apr_1"))
+    void reply.runCheckpoint(kept.get("apr_1"))
   })
 
   it("hold for a run that is stopped early", () => {
