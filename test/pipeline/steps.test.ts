@@ -4,59 +4,20 @@
  * is aborted. Every journal a test leaves is replayed from every prefix.
  */
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Result } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Logger, Result } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, Runs, Storage, type Workflow } from "reprise"
-import * as Testing from "reprise/testing"
+import { Pipeline, Runs, Storage } from "reprise"
 import { entriesOf, run } from "../support/together.ts"
-
-type Fields = Record<string, any>
-
-/** A pipeline without its types: most of what is tested here the compiler would refuse. */
-interface Loose {
-  step(...parts: ReadonlyArray<unknown>): Loose
-  branchOn(...parts: ReadonlyArray<unknown>): Loose
-  transform(...parts: ReadonlyArray<unknown>): Loose
-  describe(): ReadonlyArray<string>
-  run(input: unknown, options?: object): Effect.Effect<Fields, unknown>
-  readonly workflow: Workflow.Workflow<any, any, any, any>
-}
-
-const make = (name = "p", options: Pipeline.Options = {}): Loose =>
-  Pipeline.make(name, options) as unknown as Loose
-
-const runId = "r"
-
-const world = Layer.mergeAll(Storage.layerMemory, Testing.guarded)
-
-/** Every journal fits its code, from every prefix on; an ended one gives what it ended with. */
-const replays = (pipeline: Loose) =>
-  Effect.gen(function*() {
-    const { runs } = yield* Runs.list()
-    for (const { runId } of runs) {
-      const journal = yield* Runs.journal(runId)
-      for (let n = 1; n <= journal.entries.length; n++) {
-        const prefix = { ...journal, entries: journal.entries.slice(0, n) }
-        expect(pipeline.workflow.replay(prefix)._tag).not.toMatch(/Diverged|Broke/)
-      }
-      const last = journal.entries.at(-1)
-      if (last?.type === "complete") {
-        expect(pipeline.workflow.replay(journal)).toEqual({ _tag: "Returned", value: last.result })
-      }
-    }
-  })
-
-/** What a run comes to: its context, or its error. */
-const outcome = (pipeline: Loose, input: unknown = {}, options: object = {}) =>
-  Effect.gen(function*() {
-    const result = yield* Effect.result(pipeline.run(input, { runId, ...options }))
-    yield* replays(pipeline)
-    return Result.isSuccess(result) ? { context: result.success } : { error: result.failure }
-  })
-
-/** The same in a time of its own; nothing in it may wait for the platform. */
-const comesTo = (pipeline: Loose, input: unknown = {}, options: object = {}) =>
-  run(outcome(pipeline, input, options))
+import {
+  comesTo,
+  type Fields,
+  type Loose,
+  make,
+  outcome,
+  replays,
+  runId,
+  world
+} from "./support/loose.ts"
 
 const live = (pipeline: Loose, input: unknown = {}, options: object = {}) =>
   Effect.provide(outcome(pipeline, input, options), world)
