@@ -30,13 +30,12 @@ import type { Storage } from "./Storage.ts"
 export { StepNotFound } from "./Cut.ts"
 export { ForkRejected } from "./Override.ts"
 
-/** Where a run is cut: before the first entry of a step, or before the entry at an offset. */
-export interface At {
-  /** A step's id, or a name that only one step has. It runs again in the new run. */
-  readonly fromStep?: string | undefined
-  /** How many entries of the journal the new run keeps, from 1. */
-  readonly fromOffset?: number | undefined
-}
+/** Where a fork is cut: before a step, or before the entry at an offset. */
+export type CutAt =
+  /** A step's id, or a name that only one has. It runs again in the new run. */
+  | { readonly fromStep: string; readonly fromOffset?: undefined }
+  /** How many entries of the journal the new run keeps. */
+  | { readonly fromOffset: number; readonly fromStep?: undefined }
 
 /** A run that is to be begun. */
 export interface Begun {
@@ -49,7 +48,7 @@ export type FindError = ReadError | RunNotFound | RunId.RunIdRejected
 /** The beginning of a run up to a cut. */
 const cut = (
   journal: Journal.Journal,
-  { fromOffset, fromStep }: At,
+  { fromOffset, fromStep }: CutAt,
   naming?: Naming
 ): Cut.Prefix | Cut.StepNotFound | ForkRejected => {
   const { entries, runId } = journal
@@ -128,7 +127,7 @@ const marked = <P extends Cut.Prefix>(prefix: P | Override.Refusal): P | Overrid
 export const fork = (
   program: Program,
   runId: string,
-  options: At & {
+  options: CutAt & {
     readonly runId?: string | undefined
     readonly override?: Override.Override | undefined
   }

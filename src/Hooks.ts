@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { describe } from "./internal/describe.ts"
+import { toEffect } from "./internal/promise.ts"
 import type { Naming } from "./Naming.ts"
 
 /**
@@ -123,17 +124,7 @@ export type HookServices<H> = 0 extends 1 & H ? never
   : H extends Effect.Effect<infer _A, infer _E, infer R> ? R
   : never
 
-const isPromise = (u: unknown): u is PromiseLike<unknown> =>
-  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
-
 const GeneratorFunction = (function*() {}).constructor as new() => object
-
-const toEffect = (said: unknown): Effect.Effect<unknown, unknown> | undefined =>
-  Effect.isEffect(said)
-    ? said as Effect.Effect<unknown, unknown>
-    : isPromise(said)
-    ? Effect.tryPromise({ try: () => Promise.resolve(said), catch: (error) => error })
-    : undefined
 
 /** Calls a hook of the user's and waits for what it returns. */
 export const call = <Event>(

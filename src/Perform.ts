@@ -17,6 +17,7 @@ import {
   type StepInfo,
   StepTimeout
 } from "./Instruction.ts"
+import { isPromise as isPromiseLike } from "./internal/promise.ts"
 import type { Called, StepHook } from "./StepHook.ts"
 
 /** What a step came to, before it is encoded. */
@@ -92,9 +93,7 @@ const safely = <A>(test: (u: unknown) => u is A) => (u: unknown): u is A => {
 
 const isEffect = safely(Effect.isEffect)
 
-const isPromise = safely((u): u is PromiseLike<unknown> =>
-  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
-)
+const isPromise = safely(isPromiseLike)
 
 const isGenerator = safely((u): u is Generator =>
   typeof u === "object" && u !== null && Symbol.iterator in u && "next" in u && "throw" in u

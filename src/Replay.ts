@@ -194,7 +194,7 @@ export const machine = (
   const options = {
     runId,
     workflow: program.name,
-    // A pipeline freezes what it is handed.
+    // A pipeline freezes what its steps look at.
     codec: codec(program, services, remembers && !program.accumulates),
     live,
     guard,

@@ -10,7 +10,13 @@ import { type Erased, makeContract, makeProgram } from "./workflow/Contract.ts"
 import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
 import type { Ctx, Options, TypeIn } from "./workflow/Types.ts"
 export { Unserializable, ValueTooLarge } from "./Codec.ts"
-export { type CheckpointOptions, ForkRejected, StepNotFound, type WhatIf } from "./Fork.ts"
+export {
+  type CheckpointOptions,
+  type CutAt,
+  ForkRejected,
+  StepNotFound,
+  type WhatIf
+} from "./Fork.ts"
 export {
   HookFailed,
   type StepCompleted,

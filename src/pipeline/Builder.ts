@@ -11,7 +11,7 @@ import type { Program } from "../Program.ts"
 import * as Storage from "../Storage.ts"
 import * as Calls from "../workflow/Calls.ts"
 import * as Contract from "../workflow/Contract.ts"
-import { NoOutput, type Result } from "../workflow/Results.ts"
+import { output, type Result } from "../workflow/Results.ts"
 import type { Workflow } from "../workflow/Types.ts"
 import { body, refusesBase } from "./Body.ts"
 import * as Definition from "./Definition.ts"
@@ -46,7 +46,8 @@ export class Builder {
   declare readonly "~pipeline": any
   readonly name: string
   private readonly options: Options
-  private readonly definition: Definition.Definition
+  /** For the builder that this one is a part of. */
+  readonly definition: Definition.Definition
   private made: Parts | undefined
 
   constructor(name: string, options: Options, definition = new Definition.Definition()) {
@@ -163,10 +164,6 @@ export class Builder {
     })
   }
 
-  definitionOf(): Definition.Definition {
-    return this.definition
-  }
-
   // ------------------------------------------------------------------------------------------------
   // using
 
@@ -261,21 +258,13 @@ export class Builder {
 
 /** What a run came to, as a value or an error; in memory where no storage is given. */
 const ended = <E, R>(driven: Effect.Effect<Result<any, any, any>, E, R>) =>
-  inSomeStorage(Effect.flatMap(driven, (result): Effect.Effect<any, any> => {
-    switch (result.status) {
-      case "success":
-        return Effect.succeed(result.result)
-      case "stopped":
-        return Effect.succeed(result.context)
-      case "failed":
-        return Effect.fail(result.error)
-      default: {
-        const { runId, status } = result
-        const reason = "reason" in result ? { reason: result.reason } : undefined
-        return Effect.fail(new NoOutput({ runId, status, ...reason }))
-      }
-    }
-  }))
+  inSomeStorage(
+    Effect.flatMap(
+      driven,
+      (result): Effect.Effect<any, any> =>
+        result.status === "stopped" ? Effect.succeed(result.context) : output(result)
+    )
+  )
 
 /** The input is the first context. */
 const fields: Codec.Codec = {
@@ -312,7 +301,7 @@ const thawed: Codec.Codec = {
 }
 
 const partOf = (step: string, part: unknown): Definition.Part => {
-  if (part instanceof Builder) return part.definitionOf()
+  if (part instanceof Builder) return part.definition
   if (typeof part === "function") return part as Definition.StepFunction
   throw new TypeError(
     `Step "${step}" was given ${typeof part} to run: it takes functions and pipelines.`

@@ -7,13 +7,11 @@ import * as Exit from "effect/Exit"
 import * as Failure from "../Failure.ts"
 import { StepFailed, type StepInfo, StepTimeout } from "../Instruction.ts"
 import { describe } from "../internal/describe.ts"
+import { toEffect } from "../internal/promise.ts"
 import * as Circuits from "./Circuits.ts"
 import { type Context, effective } from "./Context.ts"
 import type { Branch, Common, Plain } from "./Definition.ts"
 import type { Fields } from "./Types.ts"
-
-const isPromise = (u: unknown): u is PromiseLike<unknown> =>
-  typeof u === "object" && u !== null && "then" in u && typeof u.then === "function"
 
 const isPlain = (u: unknown): u is Fields => {
   if (typeof u !== "object" || u === null || Array.isArray(u)) return false
@@ -55,21 +53,11 @@ const call = (f: () => unknown): Effect.Effect<unknown, unknown> => {
   } catch (error) {
     return Effect.fail(error)
   }
-  return toEffect(out)
+  return effectOf(out)
 }
 
-export const toEffect = (out: unknown): Effect.Effect<unknown, unknown> =>
-  Effect.isEffect(out)
-    ? out as Effect.Effect<unknown, unknown>
-    : isPromise(out)
-    ? ofPromise(Promise.resolve(out))
-    : Effect.succeed(out)
-
-const ofPromise = (promise: Promise<unknown>): Effect.Effect<unknown, unknown> => {
-  // It may be rejected before anybody waits for it.
-  promise.catch(() => {})
-  return Effect.tryPromise({ try: () => promise, catch: (error) => error })
-}
+const effectOf = (out: unknown): Effect.Effect<unknown, unknown> =>
+  toEffect(out) ?? Effect.succeed(out)
 
 /** The patch that a step makes of the context; a transform's is the next context. */
 export const perform = (step: Plain, context: Context, info: StepInfo): unknown => {
@@ -77,9 +65,10 @@ export const perform = (step: Plain, context: Context, info: StepInfo): unknown 
   const [only] = functions
   if (functions.length === 1 && circuit === undefined && !step.settled) {
     const out = only!(context.view, info)
-    return Effect.isEffect(out) || isPromise(out)
-      ? Effect.flatMap(toEffect(out), (value) => merged(step, context, [value]))
-      : mergedNow(step, context, out)
+    const later = toEffect(out)
+    return later === undefined
+      ? mergedNow(step, context, out)
+      : Effect.flatMap(later, (value) => merged(step, context, [value]))
   }
   const all = Effect.flatMap(
     besideEachOther(step, context, info),
@@ -163,7 +152,7 @@ const merged = (step: Plain, context: Context, outputs: ReadonlyArray<unknown>) 
       },
       catch: (error) => error
     }),
-    toEffect
+    effectOf
   )
 
 /** What is merged; with the policy `warn` an effect that says of which keys. */
@@ -187,9 +176,8 @@ export const warn = (name: string, keys: ReadonlyArray<string>): Effect.Effect<v
 /** What a condition answers. */
 export const answer = (condition: (context: Fields) => unknown, context: Context): unknown => {
   const said = condition(context.view)
-  return Effect.isEffect(said) || isPromise(said)
-    ? Effect.map(toEffect(said), Boolean)
-    : Boolean(said)
+  const later = toEffect(said)
+  return later === undefined ? Boolean(said) : Effect.map(later, Boolean)
 }
 
 /** The label of the first case that says yes, of the default where none does, or null. */

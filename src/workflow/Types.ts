@@ -197,13 +197,6 @@ export interface FromCheckpoint<S extends StepTypes> extends ForkOptions<S> {
   readonly overrideData?: ForkOptions<S>["override"]
 }
 
-/** Where a fork is cut: before a step, or before the entry at an offset. */
-export type CutAt =
-  /** A step's id, or a name that only one has. It runs again in the new run. */
-  | { readonly fromStep: string; readonly fromOffset?: undefined }
-  /** How many entries of the journal the new run keeps. */
-  | { readonly fromOffset: number; readonly fromStep?: undefined }
-
 export interface RunOptions {
   /** Default: the contract's `runId`, else `createRunId()`. */
   readonly runId?: string | undefined
@@ -296,7 +289,7 @@ export interface Workflow<
    */
   fork<H1 = never, H2 = never, H3 = never>(
     runId: string,
-    options: CutAt & ForkOptions<S> & Listening<S, H1, H2, H3>
+    options: Fork.CutAt & ForkOptions<S> & Listening<S, H1, H2, H3>
   ): Effect.Effect<
     Result<A, E, S["results"]>,
     EngineError | Fork.StepNotFound | Fork.ForkRejected,
