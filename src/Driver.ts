@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { describe } from "./internal/describe.ts"
-import type { JournalCorrupt } from "./Journal.ts"
+import type { Head, JournalCorrupt } from "./Journal.ts"
 import type * as Status from "./Status.ts"
 
 // ---------------------------------------------------------------------------------------------------
@@ -20,9 +20,10 @@ import type * as Status from "./Status.ts"
  * - `Unavailable`: it did not answer, or not in time; trying again may work
  * - `Full`: no space, no quota or no descriptors left
  * - `Denied`: a permission, a symbolic link where none is allowed, or not a directory
+ * - `Unsupported`: this storage cannot do what was asked
  * - `Unknown`: anything else; whether a write arrived is not known
  */
-export const Reason = Schema.Literals(["Unavailable", "Full", "Denied", "Unknown"])
+export const Reason = Schema.Literals(["Unavailable", "Full", "Denied", "Unsupported", "Unknown"])
 
 /** The storage failed. Nothing that was not on it before may be taken as saved. */
 export class StorageError
@@ -47,7 +48,8 @@ const advice: Record<typeof Reason.Type, string> = {
   Full:
     "The run is unharmed and stays where its last acknowledged entry left it; free some space, then resume it.",
   Denied:
-    "Check that the directory exists, belongs to this user and holds no links; nothing was written.",
+    "Check that the storage exists, belongs to this user and lets it write; nothing was written.",
+  Unsupported: "Nothing was written.",
   Unknown:
     "The run stays where its last acknowledged entry left it; resume it once the storage works."
 }
@@ -109,6 +111,10 @@ export const leaseMillis = 15_000
 export interface Query {
   readonly status?: Status.State | undefined
   readonly workflow?: string | undefined
+  /** Runs whose last entry is not older than this; UTC milliseconds. */
+  readonly updatedFrom?: number | undefined
+  /** Runs whose last entry is older than this; UTC milliseconds. */
+  readonly updatedBefore?: number | undefined
   /** At most this many; default 100. */
   readonly limit?: number | undefined
   /** `cursor` of the page before. */
@@ -136,6 +142,23 @@ export interface Stored {
   readonly version: string
 }
 
+/** What a driver with an index keeps beside the lines of an append. */
+export interface Row {
+  /** Behind the lines. */
+  readonly status: Status.Status
+  /** Where the journal stands behind the lines. */
+  readonly head: Head
+  /** `eventId`s of the posts that the lines journal: they are no news any more. */
+  readonly taken: ReadonlyArray<string>
+}
+
+/** What is to be appended behind the state `at`. */
+export interface Append {
+  readonly at: string
+  readonly lines: ReadonlyArray<string>
+  readonly row: () => Row
+}
+
 /** Appends to one run, for as long as a session lasts. */
 export interface DriverWriter {
   /**
@@ -148,8 +171,30 @@ export interface DriverWriter {
   readonly append: (
     at: string,
     lines: ReadonlyArray<string>,
-    row: () => Status.Status
+    row: () => Row
   ) => Effect.Effect<string, StorageError | Moved>
+  /**
+   * Only of storages that are a database of the user's, too: runs `work` in a transaction and commits what
+   * it did together with what `append` makes of its value, or neither; then gives the new state. Once.
+   *
+   * `Unavailable` when it was rolled back and may be tried again: a lost connection, or a conflict with
+   * another transaction, in `work` as well. `Moved` as for `append`. What `work` or `append` fails with is
+   * handed on, and rolls back. Never `Unavailable` while the commit may still arrive.
+   */
+  readonly transaction?: <A, E, R, E2>(
+    work: Effect.Effect<A, E, R>,
+    append: (value: A) => Effect.Effect<Append, E2>
+  ) => Effect.Effect<string, E | E2 | StorageError | Moved, R>
+}
+
+/** A post to be stored. */
+export interface Posting {
+  /** Of this post, content and all. */
+  readonly id: string
+  /** The id that an append's `taken` names it by. */
+  readonly eventId: string
+  /** Without its newline. */
+  readonly line: string
 }
 
 /** Posted lines, each ending in a newline; the rest of one that is being written may follow. */
@@ -168,7 +213,7 @@ export interface Driver {
   readonly version: (runId: string) => Effect.Effect<string, StorageError>
   readonly writer: (runId: string) => Effect.Effect<DriverWriter, StorageError, Scope.Scope>
   /** Stores a line, durable when it returns. Storing the same `id` twice may keep one or both. */
-  readonly post: (runId: string, id: string, line: string) => Effect.Effect<void, StorageError>
+  readonly post: (runId: string, post: Posting) => Effect.Effect<void, StorageError>
   /** The lines posted behind `after` (`""`: all), in the order they were posted. */
   readonly inbox: (
     runId: string,
@@ -206,6 +251,15 @@ export interface Driver {
   readonly watch: (runId: string, onChange: OnChange) => () => void
   /** Whether `watch` tells of every change, whoever made it, so that nobody needs to look. */
   readonly seesAll: boolean
+  /** Where large values go. A storage without it keeps every value in its entry. */
+  readonly blobs?: Blobs
+}
+
+/** Large values beside a run's journal, by the hash of their text; removed with the run. */
+export interface Blobs {
+  /** Durable when it returns. A hash always stands for the same text. */
+  readonly put: (runId: string, hash: string, text: string) => Effect.Effect<void, StorageError>
+  readonly get: (runId: string, hash: string) => Effect.Effect<string | undefined, StorageError>
 }
 
 /** A run as a driver without an index lists it. */
@@ -235,6 +289,8 @@ export const pageOf = (query: Query, listed: ReadonlyArray<Listed>): Effect.Effe
 const matches = (query: Query, run: Status.Status) =>
   (query.status === undefined || query.status === run.status)
   && (query.workflow === undefined || query.workflow === run.workflow)
+  && (query.updatedFrom === undefined || Date.parse(run.updatedAt) >= query.updatedFrom)
+  && (query.updatedBefore === undefined || Date.parse(run.updatedAt) < query.updatedBefore)
 
 /** Callbacks by run, for drivers that see every change of their own process. */
 export const makeWatchers = () => {

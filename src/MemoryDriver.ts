@@ -43,10 +43,10 @@ export const make = (): Driver => {
     read: (runId) => Effect.sync(() => ({ text: text(runId), version: version(runId) })),
     version: (runId) => Effect.sync(() => version(runId)),
     writer: (runId) => Effect.succeed({ append: (at, lines) => append(runId, at, lines) }),
-    post: (runId, eventId, line) =>
+    post: (runId, { id, line }) =>
       Effect.sync(() => {
         const inbox = inboxes.get(runId) ?? new Map<string, string>()
-        if (!inbox.has(eventId)) inboxes.set(runId, inbox.set(eventId, line))
+        if (!inbox.has(id)) inboxes.set(runId, inbox.set(id, line))
         changed(runId, "inbox")
       }),
     inbox: (runId, after) =>

@@ -12,17 +12,19 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import {
+  type Append,
   type Claim,
   type Driver,
   type DriverWriter,
   type Holder,
   leaseMillis,
   makeWatchers,
-  type Moved,
+  Moved,
   type OnChange,
   type Page,
   type Posted,
   type Query,
+  type Row,
   StorageError
 } from "./Driver.ts"
 import * as Inbox from "./Inbox.ts"
@@ -54,6 +56,18 @@ export interface Writer {
     stamp: Journal.Stamp,
     entries: ReadonlyArray<Journal.Stamped>
   ) => Effect.Effect<boolean, StorageError | Journal.JournalCorrupt>
+  /**
+   * Runs `work` in a transaction of the storage's database and commits it together with the entry that
+   * `entry` makes of its value; false when someone else wrote. `Unavailable` when neither was committed and
+   * it may be tried again. Undefined where the storage has no such transactions.
+   */
+  readonly transaction:
+    | undefined
+    | (<A, E, R, E2>(
+      work: Effect.Effect<A, E, R>,
+      stamp: Journal.Stamp,
+      entry: (value: A) => Effect.Effect<Journal.Stamped, E2>
+    ) => Effect.Effect<boolean, E | E2 | StorageError | Journal.JournalCorrupt, R>)
   /** Where the journal stands behind the last acknowledged append. */
   readonly loaded: () => Loaded
   /** Whether someone else may have written since. */
@@ -93,6 +107,13 @@ export class Storage extends Context.Service<Storage, {
   readonly live: Registry
 }>()("reprise/Storage") {}
 
+/** What a driver with an index keeps of a whole journal. */
+export const rowOf = ({ entries, head, runId }: Journal.Journal): Row => ({
+  status: Status.of(runId, entries),
+  head,
+  taken: Array.from(Journal.takenIds(entries))
+})
+
 /** The service over a driver. */
 export const make = (driver: Driver): Storage["Service"] => {
   const published = makeWatchers()
@@ -115,6 +136,7 @@ export const make = (driver: Driver): Storage["Service"] => {
         return {
           head: writer.head,
           append: writer.append,
+          transaction: writer.transaction,
           loaded: writer.loaded,
           hasMoved: Effect.map(driver.version(loaded.journal.runId), (now) =>
             now !== writer.version())
@@ -124,7 +146,7 @@ export const make = (driver: Driver): Storage["Service"] => {
       // One with a payload that the code refuses must not be in the way of the right one.
       const { eventId, incarnation, timestamp: _, ...what } = posted
       const id = `${eventId}:${incarnation}:${crc32Hex(JSON.stringify(what))}`
-      return driver.post(runId, id, Journal.sealText(JSON.stringify(posted)))
+      return driver.post(runId, { id, eventId, line: Journal.sealText(JSON.stringify(posted)) })
     },
     inbox: (runId, incarnation, after) =>
       Effect.flatMap(driver.inbox(runId, after), ({ before, cursor, text }) =>
@@ -183,56 +205,107 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   const { runId } = loaded.journal
   let { head } = loaded.journal
   let version = loaded.version
-  const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
-  const row = () => ({ ...status, steps: { ...status.steps } })
+  let status = loaded.status ?? Status.of(runId, loaded.journal.entries)
   // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
   let isLost = false
+  const acknowledged = (now: string, behind: Journal.Head): Effect.Effect<boolean> => {
+    head = behind
+    version = now
+    return succeedTrue
+  }
+  // A conflict says that the journal moved, not who moved it: an append without an answer may have.
+  const settle = (behind: Journal.Head) =>
+    Effect.flatMap(read(runId), ({ journal, version }) => {
+      if (journal.entries[behind.offset - 1]?.sum !== behind.prev) return succeedFalse
+      isLost = journal.head.prev !== behind.prev
+      return acknowledged(isLost ? "" : version, behind)
+    })
   const append: Writer["append"] = (stamp, entries) => {
     if (isLost) return succeedFalse
     const sealed = Journal.seal(head, stamp, entries)
-    for (const { entry, timestamp } of entries) {
-      Status.add(status, entry, { session: stamp.session, timestamp })
-    }
-    const acknowledged = (now: string): Effect.Effect<boolean> => {
-      head = sealed.head
-      version = now
-      return succeedTrue
-    }
-    // A conflict says that the journal moved, not who moved it: an append without an answer may have.
-    const settle = () =>
-      Effect.flatMap(read(runId), ({ journal, version }) => {
-        if (journal.entries[sealed.head.offset - 1]?.sum !== sealed.head.prev) return succeedFalse
-        isLost = journal.head.prev !== sealed.head.prev
-        return acknowledged(isLost ? "" : version)
-      })
+    add(status, stamp, entries)
+    const row = () => ({ status: copyOf(status), head: sealed.head, taken: takenBy(entries) })
     const attempt = writer.append(version, sealed.lines, row)
     if (Exit.isExit(attempt) && Exit.isSuccess(attempt)) {
-      return acknowledged(attempt.value as string)
+      return acknowledged(attempt.value as string, sealed.head)
     }
+    const onSuccess = (now: string) => acknowledged(now, sealed.head)
     const onFailure = (
       error: StorageError | Moved
     ): Effect.Effect<boolean, StorageError | Journal.JournalCorrupt> =>
       error._tag === "Moved"
-        ? settle()
+        ? settle(sealed.head)
         : error.isRetryable
         ? Effect.retry(Effect.suspend(() => writer.append(version, sealed.lines, row)), {
           schedule: again,
           times: 6,
           while: isRetryable
         }).pipe(
-          Effect.flatMap(acknowledged),
-          Effect.catchTag("Moved", settle)
+          Effect.flatMap(onSuccess),
+          Effect.catchTag("Moved", () => settle(sealed.head))
         )
         : Effect.fail(error)
-    return Effect.matchEffect(attempt, { onFailure, onSuccess: acknowledged })
+    return Effect.matchEffect(attempt, { onFailure, onSuccess })
   }
+  const { transaction: transact } = writer
+  const transaction: Writer["transaction"] = transact === undefined
+    ? undefined
+    : <A, E, R, E2>(
+      work: Effect.Effect<A, E, R>,
+      stamp: Journal.Stamp,
+      entry: (value: A) => Effect.Effect<Journal.Stamped, E2>
+    ) =>
+      Effect.suspend(() => {
+        let behind = head
+        const next = copyOf(status)
+        const lines = (entry: Journal.Stamped): Append => {
+          const sealed = Journal.seal(head, stamp, [entry])
+          behind = sealed.head
+          add(next, stamp, [entry])
+          const row = () => ({ status: copyOf(next), head: behind, taken: [] })
+          return { at: version, lines: sealed.lines, row }
+        }
+        const append = (value: A): Effect.Effect<Append, E2 | Moved> =>
+          Effect.flatMap(
+            entry(value),
+            (entry): Effect.Effect<Append, Moved> =>
+              isLost ? Effect.fail(new Moved({ runId })) : Effect.succeed(lines(entry))
+          )
+        return transact(work, append).pipe(
+          Effect.flatMap((now) => {
+            status = next
+            return acknowledged(now, behind)
+          }),
+          Effect.catchTag(
+            "Moved",
+            () =>
+              isLost ? succeedFalse : Effect.tap(settle(behind), (isMine) =>
+                Effect.sync(() => {
+                  if (isMine) status = next
+                }))
+          )
+        ) as Effect.Effect<boolean, E | E2 | StorageError | Journal.JournalCorrupt, R>
+      })
   const leave = (): Loaded => ({
     journal: { ...loaded.journal, entries: [], head },
     version,
     status
   })
-  return { head: () => head, version: () => version, append, loaded: leave }
+  return { head: () => head, version: () => version, append, transaction, loaded: leave }
 }
+
+const copyOf = (status: Status.Draft): Status.Draft => ({ ...status, steps: { ...status.steps } })
+
+const add = (
+  status: Status.Draft,
+  { session }: Journal.Stamp,
+  entries: ReadonlyArray<Journal.Stamped>
+): void => {
+  for (const { entry, timestamp } of entries) Status.add(status, entry, { session, timestamp })
+}
+
+const takenBy = (entries: ReadonlyArray<Journal.Stamped>): ReadonlyArray<string> =>
+  Array.from(Journal.takenIds(entries.map(({ entry }) => entry)))
 
 /** What `Writer.append` gives when it is over at once. */
 export const succeedTrue = Effect.succeed(true)

@@ -128,7 +128,7 @@ export const driver = (
       writer: (runId) =>
         Effect.flatMap(RunId.fileName(runId), (name) =>
           JournalFile.writer(files, runId, `${name}.jsonl`, () => changed(runId, "journal"))),
-      post: (runId, _eventId, line) =>
+      post: (runId, { line }) =>
         at(runId, "inbox", "post to the inbox", (name) =>
           Effect.gen(function*() {
             yield* files.prepare

@@ -161,7 +161,7 @@ export const faultyDriver = (
     version: (runId) => look("version", () => driver.version(runId)),
     writer: (runId) =>
       look("writer", () => Effect.map(driver.writer(runId), (writer) => writerOf(runId, writer))),
-    post: (runId, eventId, line) => write("post", runId, driver.post(runId, eventId, line)),
+    post: (runId, post) => write("post", runId, driver.post(runId, post)),
     inbox: (runId, after) => look("inbox", () => driver.inbox(runId, after)),
     due: (now) => look("due", () => driver.due(now)),
     acquire: (runId, now, until) =>

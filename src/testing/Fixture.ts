@@ -4,9 +4,9 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type Instruction, type Journal, Runs, Storage, Workflow } from "../index.ts"
-import * as Status from "../Status.ts"
+import { type Instruction, Journal, Runs, Storage, Workflow } from "../index.ts"
 import { guardedUnlessSaid, withClock } from "./Layers.ts"
 import { type PlayError, playFrom, type Scripted } from "./Play.ts"
 import { type NoJournal, prepare, type Prepared, type RecordedJournal } from "./Recorded.ts"
@@ -139,10 +139,13 @@ const storageOf = (prepared: Prepared | undefined) =>
     if (prepared !== undefined) {
       const { lines, runId } = prepared
       const writer = yield* driver.writer(runId)
-      yield* Effect.orDie(writer.append("", lines, () => Status.empty(runId)))
+      yield* Effect.orDie(writer.append("", lines, () => rowFor(runId, lines)))
     }
     return Storage.make(driver)
   }).pipe(Effect.scoped, Effect.orDie)
+
+const rowFor = (runId: string, lines: ReadonlyArray<string>) =>
+  Storage.rowOf(Result.getOrThrow(Journal.read(runId, Journal.write(lines))))
 
 const answering = (
   stubs: Readonly<Record<string, unknown>>,

@@ -147,8 +147,8 @@ export const worldOf = (under: Driver, leasesOfTheDead: "free" | "held" = "free"
         writer: (runId) =>
           look(Effect.map(under.writer(runId), (writer) => writerOf(runId, writer))),
         // As a driver may, this one keeps each of two posts with one id.
-        post: (runId, eventId, line) =>
-          write(one("post"), under.post(runId, `${eventId} ${++posts}`, line)),
+        post: (runId, post) =>
+          write(one("post"), under.post(runId, { ...post, id: `${post.id} ${++posts}` })),
         inbox: (runId, after) => look(under.inbox(runId, after)),
         due: (now) => look(under.due(now)),
         seesAll: under.seesAll,

@@ -311,15 +311,15 @@ class Stage {
               })
             ))
         })),
-      post: (run, id, line) => {
-        const { eventId } = JSON.parse(line) as { readonly eventId: string }
+      post: (run, post) => {
+        const { eventId } = post
         return change(
           `posts ${eventId}`,
           // With watchers, a post may touch what anyone does. As a driver may, this one keeps each of two
           // posts with one id.
           this.story.watch === true ? "all" : "inbox",
           Effect.tap(
-            driver.post(run, `${id} ${++this.posts}`, line),
+            driver.post(run, { ...post, id: `${post.id} ${++this.posts}` }),
             () => Effect.sync(() => this.posted.push(eventId))
           )
         )

@@ -3,11 +3,11 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Effect, Layer, Random, Schedule, Schema } from "effect"
+import { Context, Effect, Layer, Random, Result, Schedule, Schema } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { LocalStorage, Storage, Workflow } from "reprise"
+import { Journal, LocalStorage, Storage, Workflow } from "reprise"
 import * as Testing from "reprise/testing"
 
 const sound = Workflow.make(
@@ -205,8 +205,10 @@ const forgetful = Effect.sync((): Storage.Driver => {
         if (!lines.at(-1)?.startsWith(`{"type":"step"`)) return yield* disk.release(runId, token)
         yield* disk.remove(runId)
         const writer = yield* disk.writer(runId)
-        const status = (yield* disk.list({}, 0)).runs[0]!
-        yield* writer.append("", lines.slice(0, -1), () => status)
+        const left = lines.slice(0, -1)
+        const row = () =>
+          Storage.rowOf(Result.getOrThrow(Journal.read(runId, `${left.join("\n")}\n`)))
+        yield* writer.append("", left, row)
       }).pipe(Effect.scoped, Effect.catchTag("Moved", Effect.die))
   }
 })

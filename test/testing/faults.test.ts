@@ -118,7 +118,8 @@ describe("faultyDriver", () => {
         expect(faulty.isAlive()).toBe(false)
         expect(yield* stored(disk)).toEqual(left)
         expect(yield* Effect.flip(faulty.read("r"))).toMatchObject({ _tag: "StorageError" })
-        expect(yield* Effect.flip(faulty.post("r", "e", "line"))).toMatchObject({ doing: "post" })
+        expect(yield* Effect.flip(faulty.post("r", { id: "e", eventId: "e", line: "line" })))
+          .toMatchObject({ doing: "post" })
         expect(yield* stored(disk)).toEqual(left)
       }
     }))
