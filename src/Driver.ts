@@ -253,6 +253,8 @@ export interface Driver {
   readonly seesAll: boolean
   /** Where large values go. A storage without it keeps every value in its entry. */
   readonly blobs?: Blobs
+  /** The same storage inside the database transaction that the calling fiber has open. */
+  readonly inTransaction?: Driver
 }
 
 /** Large values beside a run's journal, by the hash of their text; removed with the run. */

@@ -105,6 +105,8 @@ export class Storage extends Context.Service<Storage, {
   readonly seesAll: boolean
   /** What is known of runs only in this process. */
   readonly live: Registry
+  /** The same storage inside the database transaction that the calling fiber has open. */
+  readonly inTransaction: Driver | undefined
 }>()("reprise/Storage") {}
 
 /** What a driver with an index keeps of a whole journal. */
@@ -181,7 +183,8 @@ export const make = (driver: Driver): Storage["Service"] => {
       }
     },
     seesAll: driver.seesAll,
-    live
+    live,
+    inTransaction: driver.inTransaction
   })
 }
 

@@ -70,6 +70,9 @@ const fileRanks: Record<string, number> = {
   // What users enter by: these put the rest together.
   "index.ts": 11,
   "node.ts": 12,
+  "sqlite.ts": 12,
+  "postgres.ts": 12,
+  "objects.ts": 12,
   "testing.ts": 12
 }
 
@@ -85,6 +88,10 @@ const folderRanks: Record<string, number> = {
   ai: 10,
   http: 10,
   storage: 10,
+  sql: 11.3,
+  sqlite: 11.5,
+  postgres: 11.5,
+  objects: 11.5,
   testing: 11.5,
   node: 11.5,
   cli: 13

@@ -40,14 +40,28 @@ const parseStat = (
   return { pid: Number.parseInt(stat, 10), state: fields[0] ?? "", started: fields[19] ?? "" }
 }
 
-export const make: Effect.Effect<ThisProcess, never, FileSystem.FileSystem> = Effect.gen(
-  function*() {
-    const fs = yield* FileSystem.FileSystem
-    const read = (path: string) =>
-      Effect.orElseSucceed(Effect.map(fs.readFileString(path), (text) => text.trim()), () => "")
+/** How files are read; `""` for one that cannot be. */
+export interface Reader {
+  readonly text: (path: string) => Effect.Effect<string>
+  readonly link: (path: string) => Effect.Effect<string>
+}
+
+/** By Effect's `FileSystem`. */
+export const make: Effect.Effect<ThisProcess, never, FileSystem.FileSystem> = Effect.flatMap(
+  FileSystem.FileSystem,
+  (fs) =>
+    from({
+      text: (path) => Effect.orElseSucceed(fs.readFileString(path), () => ""),
+      link: (path) => Effect.orElseSucceed(fs.readLink(path), () => "")
+    })
+)
+
+export const from = (files: Reader): Effect.Effect<ThisProcess> =>
+  Effect.gen(function*() {
+    const read = (path: string) => Effect.map(files.text(path), (text) => text.trim())
     const stat = yield* read("/proc/self/stat")
     const boot = yield* read("/proc/sys/kernel/random/boot_id")
-    const namespace = yield* Effect.orElseSucceed(fs.readLink("/proc/self/ns/pid"), () => "")
+    const namespace = yield* files.link("/proc/self/ns/pid")
     const host = (yield* read("/proc/sys/kernel/hostname")) || "localhost"
     const self = stat === "" ? { pid: platform().pid ?? 0, started: "" } : parseStat(stat)
     const name: ProcessName = {
@@ -83,5 +97,4 @@ export const make: Effect.Effect<ThisProcess, never, FileSystem.FileSystem> = Ef
         })
       }
     }
-  }
-)
+  })

@@ -1,0 +1,112 @@
+/**
+ * A run's row in the index of an SQL storage: what of its state is a column, and how the whole state is made
+ * again of the row and the last line of the journal.
+ *
+ * The last line holds what a run waits for and what it came to; the row does not repeat it.
+ */
+import { type Journal, type Storage } from "../index.ts"
+import * as Status from "../Status.ts"
+
+/** The state of a journal, as a driver's version. */
+export const versionOf = (head: Journal.Head): string =>
+  `${head.incarnation}:${head.session}:${head.offset}:${head.prev}`
+
+export interface Columns {
+  readonly version: string
+  /** How many entries the journal has. */
+  readonly entries: number
+  readonly workflow: string
+  /** As the journal tells it. */
+  readonly state: Status.Status["status"]
+  /** What the run is while nobody drives it: here also `blocked`. */
+  readonly alone: Status.Status["status"]
+  /** UTC milliseconds of the next timer of an open run. */
+  readonly wakeAt: number | null
+  /** UTC milliseconds. */
+  readonly updatedAt: number
+  /** Ids of the runs that it waits for, as a JSON array. */
+  readonly children: string | null
+  /** The run that goes on where this one ended. */
+  readonly successor: string | null
+  /** The rest of the state, as JSON. */
+  readonly rest: string
+}
+
+export const columnsOf = ({ head, status }: Storage.Row): Columns => {
+  const {
+    entries: _entries,
+    progress: _progress,
+    runId: _runId,
+    status: state,
+    updatedAt,
+    workflow,
+    // These stand in the last line.
+    declared: _declared,
+    error: _error,
+    reason: _reason,
+    result: _result,
+    waits,
+    wakeAt,
+    ...rest
+  } = status
+  const children = waits.flatMap(({ childId }) => childId ?? [])
+  return {
+    version: versionOf(head),
+    entries: head.offset,
+    workflow,
+    state,
+    alone: Status.withOwner(status, false).status,
+    wakeAt: wakeAt ?? null,
+    updatedAt: Date.parse(updatedAt),
+    children: children.length === 0 ? null : JSON.stringify(children),
+    successor: rest.continuedAs ?? null,
+    rest: JSON.stringify(rest)
+  }
+}
+
+/** A row as it is read, with the journal's last line. */
+export interface Read
+  extends Pick<Columns, "entries" | "workflow" | "state" | "updatedAt" | "rest">
+{
+  readonly runId: string
+  readonly last: string
+  readonly isHeld: boolean
+}
+
+/** The state of a run. */
+export const statusOf = (read: Read): Status.Status => {
+  const { entries, isHeld, last, rest, runId, state, updatedAt, workflow } = read
+  const status: Status.Status = {
+    ...Status.empty(runId),
+    ...JSON.parse(rest) as Partial<Status.Status>,
+    workflow,
+    status: state,
+    entries,
+    updatedAt: new Date(updatedAt).toISOString(),
+    ...told(JSON.parse(last) as Journal.Recorded)
+  }
+  return Status.withOwner(status, isHeld)
+}
+
+/** What the last entry says of the run's state. */
+const told = (entry: Journal.Entry): Partial<Status.Status> => {
+  switch (entry.type) {
+    case "suspend": {
+      const { reason, waits, wakeAt } = entry
+      return { waits, ...defined({ reason, wakeAt }) }
+    }
+    case "complete":
+      return defined({ result: entry.result })
+    case "error":
+      return defined({ error: entry.error, declared: entry.declared })
+    case "cancelled":
+      return defined({ reason: entry.reason })
+    default:
+      return {}
+  }
+}
+
+const defined = <A extends object>(
+  fields: A
+): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A

@@ -1,0 +1,102 @@
+/**
+ * Group commit: what several runs write at about the same time is committed in one transaction, in the order
+ * in which it was asked for. Whoever writes alone commits at once.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Storage } from "../index.ts"
+import { type Connection, patience, pause } from "./Connection.ts"
+import { isBusy, toStorageError } from "./Errors.ts"
+
+interface Job {
+  readonly doing: string
+  /** Runs in a transaction. Writes all or, when it throws, nothing that counts. */
+  readonly work: () => unknown
+  readonly done: (exit: Exit.Exit<any, Storage.StorageError>) => void
+}
+
+export interface Commits {
+  /** Runs `work` in a transaction; committed when it returns. */
+  readonly write: <A>(doing: string, work: () => A) => Effect.Effect<A, Storage.StorageError>
+  /** How many sessions may write now. */
+  writers: number
+}
+
+export const make = ({ db, lock, prepare }: Connection): Commits => {
+  let waiting: Array<Job> = []
+  let isScheduled = false
+
+  /** Undefined when another connection is in the way. */
+  const commit = (jobs: ReadonlyArray<Job>): ReadonlyArray<Exit.Exit<unknown, any>> | undefined => {
+    try {
+      prepare("BEGIN IMMEDIATE").run()
+    } catch (error) {
+      if (isBusy(error)) return undefined
+      return failed(jobs, error)
+    }
+    try {
+      const results = jobs.map(({ work }) => Exit.succeed(work()))
+      prepare("COMMIT").run()
+      return results
+    } catch (error) {
+      if (db.isTransaction) prepare("ROLLBACK").run()
+      // One that cannot be written must not take the others with it.
+      return jobs.length === 1
+        ? failed(jobs, error)
+        : jobs.flatMap((job) => commit([job]) ?? failed([job], error))
+    }
+  }
+
+  const flush = (since: number, tries: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      // A transaction of the user's is open on this connection.
+      if (db.isTransaction) return lock.withPermit(flush(since, tries))
+      const jobs = waiting
+      waiting = []
+      const exits = commit(jobs)
+      if (exits === undefined) {
+        waiting = [...jobs, ...waiting]
+        if (performance.now() - since < patience) {
+          return Effect.andThen(pause(tries), flush(since, tries + 1))
+        }
+        const given = waiting
+        waiting = []
+        isScheduled = false
+        const error = new Error(`another process has been writing for ${patience} ms`)
+        given.forEach(({ doing, done }) =>
+          done(Exit.fail(toStorageError(doing)(Object.assign(error, { errcode: 5 }))))
+        )
+        return Effect.void
+      }
+      isScheduled = false
+      jobs.forEach(({ done }, i) => done(exits[i]!))
+      return Effect.void
+    })
+
+  const schedule = () => {
+    if (isScheduled) return
+    isScheduled = true
+    // Behind everything that can run now: it may have something to write, too.
+    setImmediate(() => Effect.runFork(flush(performance.now(), 0)))
+  }
+
+  const commits: Commits = {
+    writers: 0,
+    write: <A>(doing: string, work: () => A): Effect.Effect<A, Storage.StorageError> => {
+      if (commits.writers <= 1 && waiting.length === 0 && !isScheduled && !db.isTransaction) {
+        const exits = commit([{ doing, work, done: () => {} }])
+        if (exits !== undefined) return exits[0] as Exit.Exit<A, Storage.StorageError>
+      }
+      return Effect.uninterruptible(
+        Effect.callback<A, Storage.StorageError>((resume) => {
+          waiting.push({ doing, work, done: resume })
+          schedule()
+        })
+      )
+    }
+  }
+  return commits
+}
+
+const failed = (jobs: ReadonlyArray<Job>, error: unknown) =>
+  jobs.map(({ doing }) => Exit.fail(toStorageError(doing)(error)))
