@@ -2,6 +2,7 @@
  * The test kit: layers to swap, and functions that play, break and compare runs. It knows no test runner.
  */
 export * from "./testing/Compatibility.ts"
+export * from "./testing/Contract.ts"
 export { crashEverywhere, type CrashOptions, type CrashReport } from "./testing/Crash.ts"
 export { CrashDiffers, type CrashMode, StepRepeated } from "./testing/CrashErrors.ts"
 export type * from "./testing/Fate.ts"

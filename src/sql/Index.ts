@@ -4,7 +4,7 @@
  *
  * The last line holds what a run waits for and what it came to; the row does not repeat it.
  */
-import { type Journal, type Storage } from "../index.ts"
+import { Journal, type Storage } from "../index.ts"
 import * as Status from "../Status.ts"
 
 /** The state of a journal, as a driver's version. */
@@ -110,3 +110,26 @@ const defined = <A extends object>(
   fields: A
 ): { readonly [K in keyof A]?: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
+
+/** A page of rows, of which one more was asked for than it holds. */
+export const pageOf = (
+  rows: ReadonlyArray<Read>,
+  { after = "", limit = 100 }: Storage.Query
+): Storage.Page => {
+  const page = rows.slice(0, limit)
+  const isWhole = ({ last }: Read) => Journal.verifies(last, 0, last.length)
+  return {
+    runs: page.filter(isWhole).map(statusOf),
+    unreadable: page.filter((row) => !isWhole(row)).map(({ entries, runId }) => ({
+      runId,
+      error: new Journal.JournalCorrupt({
+        runId,
+        file: "journal",
+        offset: entries - 1,
+        line: entries,
+        saw: "its checksum does not match its bytes"
+      })
+    })),
+    ...(rows.length > limit ? { cursor: page.at(-1)?.runId ?? after } : undefined)
+  }
+}

@@ -7,9 +7,9 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { scanDue } from "../Due.ts"
-import { Journal, Storage } from "../index.ts"
+import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { columnsOf, statusOf } from "../sql/Index.ts"
+import { type Columns, columnsOf, pageOf } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
@@ -24,7 +24,7 @@ interface Row {
   readonly run_id: string
   readonly entries: number
   readonly workflow: string
-  readonly state: never
+  readonly state: Columns["state"]
   readonly updated_at: number
   readonly rest: string
   readonly last: string
@@ -309,30 +309,15 @@ export const make = (
             status: status ?? null,
             limit: limit + 1
           }) as unknown as ReadonlyArray<Row>
-          const page = rows.slice(0, limit)
-          const isWhole = ({ last }: Row) => Journal.verifies(last, 0, last.length)
-          const cursor = rows.length > limit ? page.at(-1)?.run_id ?? after : undefined
-          return {
-            runs: page.filter(isWhole).map((row) =>
-              statusOf({
-                ...row,
-                runId: row.run_id,
-                updatedAt: row.updated_at,
-                isHeld: row.owner !== null
-              })
-            ),
-            unreadable: page.filter((row) => !isWhole(row)).map(({ entries, run_id: runId }) => ({
-              runId,
-              error: new Journal.JournalCorrupt({
-                runId,
-                file: "journal",
-                offset: entries - 1,
-                line: entries,
-                saw: "its checksum does not match its bytes"
-              })
+          return pageOf(
+            rows.map((row) => ({
+              ...row,
+              runId: row.run_id,
+              updatedAt: row.updated_at,
+              isHeld: row.owner !== null
             })),
-            ...(cursor === undefined ? undefined : { cursor })
-          }
+            query
+          )
         })),
     due: (now) =>
       Effect.flatMap(dead(now), (dead) =>

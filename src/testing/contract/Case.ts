@@ -77,7 +77,7 @@ export interface Trial extends TwoProcesses {
 }
 
 /** What a case does. */
-export type Body = (trial: Trial) => Generator<Effect.Effect<any, any, Scope.Scope>, void, never>
+export type Body = (trial: Trial) => Generator<Effect.Effect<any, any, Scope.Scope>, void, any>
 
 const trialOf = (store: StorageUnderTest): Trial => {
   const prefix = createRunId()

@@ -1,0 +1,2 @@
+/** `reprise/postgres`: journals in Postgres, over Effect's SQL client. */
+export * as PostgresStorage from "./postgres/PostgresStorage.ts"
