@@ -71,6 +71,11 @@ export interface Repeating {
   /** Runs ahead of every attempt but the first. */
   readonly before?: (attempt: number) => Effect.Effect<void>
   readonly hook?: StepHook | undefined
+  /** Runs the work of an attempt so that it is committed with its entry. */
+  readonly transact?: (
+    work: Effect.Effect<unknown, unknown>,
+    attempt: number
+  ) => Effect.Effect<unknown, unknown>
 }
 
 /** A failed attempt of an earlier session. */
@@ -119,7 +124,7 @@ export const call = (
   if (
     typeof step.work !== "function" || isEffect(step.work) || step.options.timeout !== undefined
     || repeating.retry !== undefined || repeating.earlier.length > 0
-    || repeating.hook !== undefined
+    || repeating.hook !== undefined || repeating.transact !== undefined
   ) return perform(step, identity, repeating)
   const info = new Info(identity, 1)
   let value: unknown
@@ -174,7 +179,7 @@ const toPerformed = (
 export const perform = (
   step: Step,
   identity: Identity,
-  { before, earlier, hook, longest, retry }: Repeating
+  { before, earlier, hook, longest, retry, transact }: Repeating
 ): Effect.Effect<Performed> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clockWith(Effect.succeed)
@@ -184,7 +189,7 @@ export const perform = (
     for (let attempts = first;; attempts++) {
       const info = new Info(identity, attempts)
       if (before !== undefined && attempts > first) yield* before(attempts)
-      const own = run(step, info)
+      const own = transact === undefined ? run(step, info) : transact(run(step, info), attempts)
       const work = hook === undefined ? own : hook(called(step, identity), own)
       const performed = yield* toPerformed(
         timeout === undefined

@@ -29,6 +29,7 @@ import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import { type Asked, cleanUpMillis } from "./Running.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
+import { Transactions } from "./session/Transactions.ts"
 import {
   type Conclusion,
   Fenced,
@@ -94,6 +95,7 @@ class Session extends Ledger {
   private readonly once: Perform.Repeating
   private readonly publish: Perform.Identity["publish"]
   private readonly appender: Appender
+  private readonly transactions: Transactions
   private readonly telling: Telling
 
   constructor(options: Options, clock: Clock.Clock) {
@@ -109,16 +111,23 @@ class Session extends Ledger {
       this.telling.publish(channel, value, { stepId, attempt })
     this.telling = new Telling(options, live)
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
+    const onBroken = (error: SessionError | undefined) => {
+      if (error === undefined) this.fenced = true
+      else this.broken = error
+      this.interruptWorker()
+    }
     this.appender = new Appender({
       writer,
       stamp,
       durability,
       onAcknowledged: (entries) => this.acknowledge(entries),
-      onBroken: (error) => {
-        if (error === undefined) this.fenced = true
-        else this.broken = error
-        this.interruptWorker()
-      }
+      onBroken
+    })
+    this.transactions = new Transactions({
+      writer,
+      stamp,
+      onWaiting: () => this.wake?.(),
+      onBroken
     })
     this.lookedAt = this.now.millis
   }
@@ -232,6 +241,10 @@ class Session extends Ledger {
         if (this.cancels.length > 0) yield* this.cancelChildren()
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
+        if (this.transactions.waiting.length > 0) {
+          yield* this.commit()
+          continue
+        }
         if (!this.canRunInline()) {
           yield* this.runBesideEachOther()
           continue
@@ -261,10 +274,11 @@ class Session extends Ledger {
   private call(p: Pending): Perform.Performed | Effect.Effect<Perform.Performed> {
     const step = Record.stepOf(p)
     const identity = new StepIdentity(this.o, p.id, this.publish)
-    const { delivery, retry = p.node.isUndo ? undoRetry : undefined } = step.options
-    if (retry === undefined && p.retry === undefined) {
+    const { delivery, isTransaction, retry = p.node.isUndo ? undoRetry : undefined } = step.options
+    if (retry === undefined && p.retry === undefined && isTransaction === undefined) {
       return Perform.call(step, identity, this.once)
     }
+    const began = this.clock.currentTimeMillisUnsafe()
     const before = delivery === "at-most-once"
       ? (attempt: number) => this.running.ask(p, attempt)
       : undefined
@@ -272,7 +286,27 @@ class Session extends Ledger {
       ...this.once,
       retry,
       earlier: p.retry?.failed ?? [],
-      ...(before === undefined ? undefined : { before })
+      ...(before === undefined ? undefined : { before }),
+      ...(isTransaction === undefined
+        ? undefined
+        : { transact: (work, attempts) => this.transactions.run(p, work, { attempts, began }) })
+    })
+  }
+
+  /** Commits what a transaction did together with its entry, which then is the journal's last. */
+  private commit(): Effect.Effect<void, SessionError> {
+    return Effect.gen({ self: this }, function*() {
+      if (this.appender.behind > 0 && !(yield* this.appender.flush())) {
+        this.fenced = true
+        return
+      }
+      const done = this.transactions.waiting.shift()
+      if (done === undefined || !this.isPending(done.pending)) return
+      const entry = this.toCommit(done)
+      if (entry === undefined || !(yield* done.commit(entry))) return
+      this.takeCommitted(entry)
+      const told = this.acknowledge([entry])
+      if (told !== undefined) yield* told
     })
   }
 
@@ -282,6 +316,7 @@ class Session extends Ledger {
     if (pending?.instruction.op !== "step" || others.length > 0) return false
     const { options, undo } = pending.instruction
     return !this.running.isBusy && this.o.machine.pending.size === 1
+      && options.isTransaction === undefined
       && (options.delivery !== "at-most-once" || options.retry === undefined)
       && undo === undefined && !pending.node.cancelled && this.once.hook === undefined
   }
@@ -292,7 +327,8 @@ class Session extends Ledger {
         if (this.telling.isHeard) yield* this.telling.announce(pending)
         yield* this.launch(pending)
       }
-      if (!this.running.hasArrived && !this.poked && this.mayWait()) {
+      const isNews = this.running.hasArrived || this.transactions.waiting.length > 0
+      if (!isNews && !this.poked && this.mayWait()) {
         yield* this.startLooking()
         yield* this.wait()
       }
@@ -356,7 +392,9 @@ class Session extends Ledger {
   /** Until something arrives, is posted, or goes off. */
   private wait(): Effect.Effect<unknown> {
     const arrival = Effect.callback<void>((resume) => {
-      if (this.running.hasArrived || this.poked) return resume(Effect.void)
+      if (this.running.hasArrived || this.poked || this.transactions.waiting.length > 0) {
+        return resume(Effect.void)
+      }
       this.wake = () => {
         this.wake = undefined
         resume(Effect.void)

@@ -258,7 +258,8 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
       stamp: Journal.Stamp,
       entry: (value: A) => Effect.Effect<Journal.Stamped, E2>
     ) =>
-      Effect.suspend(() => {
+      // Nobody may go away between the commit and what is known of it.
+      Effect.uninterruptibleMask((restore) => {
         let behind = head
         const next = copyOf(status)
         const lines = (entry: Journal.Stamped): Append => {
@@ -270,11 +271,11 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
         }
         const append = (value: A): Effect.Effect<Append, E2 | Moved> =>
           Effect.flatMap(
-            entry(value),
+            restore(entry(value)),
             (entry): Effect.Effect<Append, Moved> =>
               isLost ? Effect.fail(new Moved({ runId })) : Effect.succeed(lines(entry))
           )
-        return transact(work, append).pipe(
+        return transact(restore(work), append).pipe(
           Effect.flatMap((now) => {
             status = next
             return acknowledged(now, behind)

@@ -116,6 +116,7 @@ export const make: {
 
 const ctx: Ctx<any, any> = {
   step: Instruction.step,
+  transaction: Instruction.transaction,
   suspend: Instruction.suspend as Ctx<any>["suspend"],
   sleep: Instruction.sleep,
   sleepUntil: Instruction.sleepUntil,

@@ -90,7 +90,10 @@ export interface Step {
   readonly op: "step"
   readonly name: string
   readonly work: Work
-  readonly options: StepOptions
+  readonly options: StepOptions & {
+    /** Whether what the work writes and the step's entry are committed together. */
+    readonly isTransaction?: true
+  }
   readonly undo: Undo | undefined
 }
 export interface Suspend {
@@ -254,9 +257,9 @@ class StepData implements Step {
   readonly op = "step"
   readonly name: string
   readonly work: Work
-  readonly options: StepOptions
+  readonly options: Step["options"]
   readonly undo: Undo | undefined
-  constructor(name: string, work: Work, options: StepOptions, undo: Undo | undefined) {
+  constructor(name: string, work: Work, options: Step["options"], undo: Undo | undefined) {
     this.name = name
     this.work = work
     this.options = options
@@ -265,7 +268,12 @@ class StepData implements Step {
 }
 Object.setPrototypeOf(StepData.prototype, Proto)
 
-export const makeStep = (name: string, work: Work, options: StepOptions, undo?: Undo): any => {
+export const makeStep = (
+  name: string,
+  work: Work,
+  options: Step["options"],
+  undo?: Undo
+): any => {
   const self = new StepData(name, work, options, undo)
   if (slice.isOpen) remember(self)
   if (tracing) traces.set(self, new Error("made here").stack ?? "")

@@ -5,6 +5,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import type * as SqlClient from "effect/sql/SqlClient"
 import type { Unsafe } from "../internal/JsonSafe.ts"
 import {
   type Channels,
@@ -113,6 +114,37 @@ export type StepFunction<Ch extends Channels> = <
   Named<Name, StepValue<W, O>> | BranchSteps<U>
 >
 
+/** `transaction`, for a workflow that publishes on the channels `Ch`. */
+export type TransactionFunction<Ch extends Channels> = <
+  const Name extends string,
+  W extends Transactional<Ch>,
+  S extends Schema.Top | undefined = undefined,
+  Er extends Schema.Top | undefined = undefined,
+  Rt extends Retry | undefined = Retry | undefined,
+  U extends Branch = never,
+  O = { readonly schema: S; readonly error: Er; readonly retry: Rt }
+>(
+  name: Name,
+  work: W & Checked<W, O>,
+  options?: Omit<StepOptions, "schema" | "error" | "retry" | "delivery"> & {
+    readonly schema?: S
+    readonly error?: Er
+    readonly retry?: Rt
+    /** As `withCompensation`. */
+    readonly undo?: ((value: StepValue<W, O> | undefined, cause: UndoCause) => U) | undefined
+  }
+) => Instruction<
+  StepValue<W, O>,
+  StepFailure<W, O>,
+  StepServices<W, O> | SqlClient.SqlClient | BranchServices<U>,
+  Named<Name, StepValue<W, O>> | BranchSteps<U>
+>
+
+/** What a transaction may run: its statements are Effects. */
+type Transactional<Ch extends Channels> =
+  | Effect.Effect<any, any, any>
+  | ((step: StepInfo<Ch>) => Effect.Effect<any, any, any>)
+
 /**
  * Runs `work` once and journals its outcome; a replay is handed the journaled outcome.
  *
@@ -138,3 +170,34 @@ export const step: StepFunction<any> = (name, work, options) => {
   }
   return makeStep(named("A step", name), work, options ?? noOptions, options?.undo)
 }
+
+/**
+ * A step whose SQL and whose entry are committed in one transaction: exactly once, whatever crashes. A replay
+ * is handed the journaled outcome.
+ *
+ * For storages that are a database of yours, too: SQLite and Postgres. `work` is an Effect, or a function of
+ * `StepInfo` that returns one, and runs its statements on the `SqlClient` in its context, which must be the
+ * storage's own. A failure rolls it back and reaches the body as a step's does. A conflict with another
+ * transaction, or a connection that is lost, rolls it back and runs it again; so does a crash. Keep what
+ * cannot be rolled back out of it. While it is open, SQLite writes nothing else.
+ *
+ * @example
+ * ```ts
+ * import { Instruction } from "reprise"
+ * import { Effect } from "effect"
+ * import { SqlClient } from "effect/sql"
+ *
+ * const pay = Instruction.transaction("pay", Effect.gen(function*() {
+ *   const sql = yield* SqlClient.SqlClient
+ *   yield* sql`UPDATE accounts SET balance = balance - 5 WHERE id = 1`
+ * }))
+ * Instruction.isInstruction(pay) // => true
+ * ```
+ */
+export const transaction: TransactionFunction<any> = (name, work, options) =>
+  makeStep(
+    named("A step", name),
+    work,
+    { ...options as StepOptions, isTransaction: true },
+    options?.undo
+  )

@@ -12,7 +12,7 @@ import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import { type Columns, columnsOf, pageOf } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
-import { isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
+import { beside, isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
 import * as Batches from "./Batches.ts"
 import { isLost, patiently, toStorageError } from "./Errors.ts"
@@ -145,6 +145,7 @@ export const make = (
   const { changed, watch } = Storage.makeWatchers()
   const asks = statements(schema, channel)
 
+  const outside = beside(client)
   const once = <A>(doing: string, text: string, params: ReadonlyArray<Param>) =>
     Effect.mapError(
       client.unsafe<A & object>(text, params).withoutTransform,
@@ -152,7 +153,9 @@ export const make = (
     )
   /** What may be done twice is; a transaction of the caller's cannot go on after a failure. */
   const ask = <A>(doing: string, text: string, ...params: ReadonlyArray<Param>) =>
-    joins ? once<A>(doing, text, params) : patiently(once<A>(doing, text, params))
+    joins
+      ? Effect.andThen(openOn(client, doing), once<A>(doing, text, params))
+      : outside(patiently(once<A>(doing, text, params)))
 
   const send: Batches.Send = (items) =>
     Effect.map(
@@ -165,7 +168,11 @@ export const make = (
       (rows) => new Set(rows.map(({ run_id }) => run_id))
     )
   const append = joins
-    ? (item: Batches.Item) => Effect.map(send([item]), (done) => done.has(item.runId))
+    ? (item: Batches.Item) =>
+      Effect.andThen(
+        openOn(client, `append to run "${item.runId}"`),
+        Effect.map(send([item]), (done) => done.has(item.runId))
+      )
     : Batches.make(send)
 
   const itemOf = (runId: string, { at, lines, row }: Storage.Append): Batches.Item => {
@@ -220,7 +227,7 @@ export const make = (
             )
           )
           return sameClient(client, doing).pipe(
-            Effect.andThen(client.withTransaction(inside)),
+            Effect.andThen(outside(client.withTransaction(inside))),
             Effect.catch((
               error
             ): Effect.Effect<string, E | E2 | Storage.StorageError | Storage.Moved> => {
@@ -287,7 +294,10 @@ export const make = (
       ).pipe(
         Effect.mapError((error) => error._tag === "SqlError" ? toStorageError(doing)(error) : error)
       )
-      return Effect.map(joins ? posted : patiently(posted), () => changed(runId, "inbox"))
+      return Effect.map(
+        joins ? Effect.andThen(openOn(client, doing), posted) : outside(patiently(posted)),
+        () => changed(runId, "inbox")
+      )
     },
     inbox: (runId, after) =>
       Effect.map(

@@ -7,17 +7,18 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { ChildOutcome } from "../Children.ts"
-import type * as Codec from "../Codec.ts"
+import * as Codec from "../Codec.ts"
 import type { Posted } from "../Driver.ts"
 import { type Entry, suspension, type Wait } from "../Entry.ts"
 import { type Stamped, stamped } from "../Journal.ts"
-import { type Pending, wakeAtOf } from "../Machine.ts"
+import { type Pending, Undecodable, wakeAtOf } from "../Machine.ts"
 import type * as Perform from "../Perform.ts"
 import * as Record from "../Record.ts"
 import * as Replay from "../Replay.ts"
 import { Running } from "../Running.ts"
 import { Timers } from "../Timers.ts"
 import { Hearing, type Stopped } from "./Hearing.ts"
+import type { Done } from "./Transactions.ts"
 import { blocked, type Conclusion, type Options, type SessionError, tooLong } from "./Types.ts"
 
 export type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
@@ -134,14 +135,53 @@ export class Ledger {
   }
 
   protected feed(entry: Entry): boolean {
-    const { machine } = this.o
     const recorded = stamped(entry, this.timestamp())
-    machine.feed(entry, recorded.timestamp)
-    if (machine.diverged !== undefined) return false
+    this.hand(recorded)
+    if (this.o.machine.diverged !== undefined) return false
     this.batch.push(recorded)
-    if (this.isGuarded) this.fed.push(recorded)
     this.checkDefect()
     return true
+  }
+
+  private hand(recorded: Stamped): void {
+    const { machine } = this.o
+    machine.feed(recorded.entry, recorded.timestamp)
+    if (machine.diverged === undefined && this.isGuarded) this.fed.push(recorded)
+  }
+
+  /** The entry for an outcome that is to be committed before it is fed, or why there is none. */
+  protected toCommit({ attempts, began, pending, value }: Done): Stamped | undefined {
+    const performed = { ok: true, value, attempts } as const
+    const entry = Record.step(
+      this.o,
+      pending,
+      performed,
+      this.clock.currentTimeMillisUnsafe() - began
+    )
+    if ("_tag" in entry) {
+      this.failure = entry
+      return undefined
+    }
+    // Once it is committed nobody could take it back.
+    const { schema } = Record.stepOf(pending).options
+    const decoded = Codec.of(schema).decode(entry.result, this.o.services)
+    if (decoded instanceof Undecodable) {
+      this.failure = Record.oneWay(this.o, pending, decoded.why)
+      return undefined
+    }
+    return stamped(entry, this.timestamp())
+  }
+
+  /** Feeds an entry that is committed, with what follows from it. */
+  protected takeCommitted(recorded: Stamped): void {
+    this.steps.done++
+    this.hand(recorded)
+    if (this.o.machine.diverged !== undefined) {
+      this.failure = this.differing()
+      return
+    }
+    this.checkDefect()
+    this.follow()
   }
 
   /** What is not fed and stands in the journal is remembered with the rest. */

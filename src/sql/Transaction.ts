@@ -2,6 +2,7 @@
  * What the SQL storages share about transactions: whose failure is whose, which client may commit with the
  * journal, and how runs are started inside a transaction of the caller's.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
@@ -43,6 +44,16 @@ export const sameClient = (
             + "provide the one that the storage's layer has"
         ))
   )
+
+/** Runs `effect` beside a transaction that the calling fiber may have open: it must not wait for that. */
+export const beside = (client: SqlClient.SqlClient) => {
+  const omit = Context.omit(client.transactionService)
+  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateContext(
+      effect,
+      (context: Context.Context<R>) => omit(context) as Context.Context<R>
+    )
+}
 
 /** The calling fiber must have a transaction open on `client`. */
 export const openOn = (

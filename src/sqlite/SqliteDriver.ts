@@ -11,7 +11,7 @@ import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import { type Columns, columnsOf, pageOf } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
-import { isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
+import { beside, isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
 import type { Commits } from "./Commits.ts"
 import type { Connection } from "./Connection.ts"
@@ -130,7 +130,7 @@ export const make = (
           )
         )
         return sameClient(client, doing).pipe(
-          Effect.andThen(client.withTransaction(inside)),
+          Effect.andThen(beside(client)(client.withTransaction(inside))),
           Effect.tap(() => Effect.sync(() => changed(runId, "journal"))),
           Effect.mapError((error): E | E2 | Storage.StorageError | Storage.Moved => {
             if (error instanceof Own) {

@@ -56,6 +56,7 @@ type Values<Ch extends Channels> = { readonly [K in keyof Ch]: Ch[K]["Type"] }
 /** What a body is given: every instruction, with the events it may wait for and the channels it has. */
 export interface Ctx<Ev extends Events = {}, Ch extends Channels = {}, I = unknown> {
   readonly step: Instruction.StepFunction<Values<Ch>>
+  readonly transaction: Instruction.TransactionFunction<Values<Ch>>
   readonly suspend: <
     K extends keyof Ev & string,
     const O extends Instruction.SuspendOptions = {}

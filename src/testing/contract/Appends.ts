@@ -6,6 +6,7 @@ import { cases } from "./Case.ts"
 import { demand, oneOf, same } from "./Checks.ts"
 import { completes, event, post, start, step } from "./Entries.ts"
 import { begin, create, epoch, linesOf, occurrences, rival } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 export const appends = cases("append", {
   *"an unknown run has no text and no state"(t) {
@@ -106,7 +107,8 @@ export const appends = cases("append", {
   *"an append at the state of another run gets Moved"(t) {
     const one = yield* begin(t, "one", [step("a")])
     const two = yield* begin(t, "two", [step("a"), step("b")])
-    yield* same("the answer", yield* one.put(one.seal(step("c")), two.place.at), "Moved")
+    const anew = yield* rival(t, one)
+    yield* same("the answer", yield* anew.put(one.seal(step("c")), two.place.at), "Moved")
     yield* same("the one is unharmed", yield* linesOf(t.driver, one.runId), one.place.lines)
     yield* same("the other, too", yield* linesOf(t.driver, two.runId), two.place.lines)
   },
@@ -114,7 +116,7 @@ export const appends = cases("append", {
     const hand = yield* create(t, "r")
     yield* same("the answer", yield* hand.put(hand.seal(start), "1:1"), "Moved")
     yield* same("there is no run", yield* t.driver.version(hand.runId), "")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("none is listed", runs, [])
   },
   *"an append that lost does not change what is listed"(t) {
@@ -122,7 +124,7 @@ export const appends = cases("append", {
     const other = yield* rival(t, hand)
     yield* other.append(start, step("a"))
     yield* same("the answer", yield* hand.attempt(completes), "Moved")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same(
       "state and length are of what counts",
       runs.map(({ entries, status }) => ({ entries, status })),

@@ -5,6 +5,7 @@ import { cases } from "./Case.ts"
 import { demand, oneOf, same } from "./Checks.ts"
 import { completes, event, post, posted, start, step, takes, waits } from "./Entries.ts"
 import { begin, create, epoch, linesOf, occurrences, rival } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 const steps = (count: number) => Array.from({ length: count }, (_, n) => step(`s${n}`, n))
 
@@ -44,7 +45,7 @@ export const batches = cases("batch", {
     yield* other.append(start)
     yield* same("the answer", yield* hand.attempt(step("a"), completes), "Moved")
     yield* same("the run is open", yield* other.attempt(step("b"), waits), "appended")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("and suspended", runs.map(({ status }) => status), ["suspended"])
   },
   *"a losing first batch leaves nothing that counts"(t) {
@@ -94,7 +95,7 @@ export const batches = cases("batch", {
   },
   *"what is listed is the state behind the last line of a batch"(t) {
     const hand = yield* begin(t, "r", [step("a"), waits, takes(t.unique()), completes])
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same(
       "state, result and length",
       runs.map(({ entries, result, runId, status }) => ({ entries, result, runId, status })),

@@ -27,7 +27,14 @@ export const blobs = cases("blob", {
   }),
   "odd texts are read back byte for byte": kept(function*(t, blobs) {
     const { runId } = yield* begin(t, "r")
-    const odd = ["", "\"e\u0301\u00e9\"", "\u2028\ufeff\u0085\r\n\t", "'; --\\x00", "\u{1F600}", "{}"]
+    const odd = [
+      "",
+      "\"e\u0301\u00e9\"",
+      "\u2028\ufeff\u0085\r\n\t",
+      "'; --\\x00",
+      "\u{1F600}",
+      "{}"
+    ]
     for (const [n, text] of odd.entries()) yield* blobs.put(runId, hash(n), text)
     const read = yield* Effect.forEach(odd, (_, n) => blobs.get(runId, hash(n)))
     yield* same("the texts", read, odd)

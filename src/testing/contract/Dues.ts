@@ -196,8 +196,10 @@ export const dues = cases("due", {
     yield* same("it waits", yield* isDue(t, hand.runId), false)
   },
   *"a run is due once, and all that are due are named"(t) {
-    const ids = yield* Effect.forEach(["a", "b", "c", "d"], (name) =>
-      Effect.map(begin(t, name, name === "c" ? [waits] : []), ({ runId }) => runId))
+    const ids = yield* Effect.forEach(
+      ["a", "b", "c", "d"],
+      (name) => Effect.map(begin(t, name, name === "c" ? [waits] : []), ({ runId }) => runId)
+    )
     const own = (yield* t.other.due(epoch)).filter((runId) => ids.includes(runId))
     yield* same("each once", own.toSorted(), ["a", "b", "d"].map(t.id))
     yield* demand("the one that waits is not", !own.includes(t.id("c")), own)

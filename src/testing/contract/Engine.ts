@@ -1,7 +1,9 @@
 /**
  * Cases of workflows: the engine over the driver, so that what the verbs promise adds up to durable runs.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import { Runs, Storage, Workflow } from "../../index.ts"
 import { type Body, cases, type Trial } from "./Case.ts"
@@ -143,20 +145,27 @@ export const engine = cases("engine", {
     for (const name of ["a", "b", "c"]) yield* here(order.start("tea", { runId: t.id(name) }))
     yield* there(order.resume(t.id("b"), approve("Ada")))
     const ids = (status: "suspended" | "success") =>
-      Effect.map(there(Runs.list({ workflow: t.workflow, status })), ({ runs }) =>
-        runs.map(({ runId }) => runId))
+      Effect.map(
+        there(Runs.list({ workflow: t.workflow, status })),
+        ({ runs }) => runs.map(({ runId }) => runId)
+      )
     yield* same("those that wait", yield* ids("suspended"), [t.id("a"), t.id("c")])
     yield* same("the one that ended", yield* ids("success"), [t.id("b")])
   }),
   "a process that dies in a step leaves a run that the next one ends": driven(
     function*({ here, runId, t, there }) {
       let attempts = 0
+      const begun = yield* Deferred.make<void>()
       const risky = Workflow.make(`${t.workflow}-risky`, function*(ctx) {
         yield* ctx.step("safe", () => 1)
         return yield* ctx.step("risky", () =>
-          ++attempts === 1 ? Effect.interrupt : Effect.succeed("done"))
+          ++attempts > 1
+            ? Effect.succeed("done")
+            : Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
       })
-      yield* Effect.exit(here(risky.start(undefined, { runId })))
+      const first = yield* Effect.forkChild(here(risky.start(undefined, { runId })))
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(first)
       const next = yield* there(risky.resume(runId))
       yield* same("the end", next, { status: "success", result: "done", runId })
       yield* same("the step ran twice, once in each", attempts, 2)
@@ -217,10 +226,16 @@ export const engine = cases("engine", {
     function*({ here, order, t, there }) {
       const names = Array.from({ length: 20 }, (_, n) => `r${String(n).padStart(2, "0")}`)
       const all = { concurrency: "unbounded" } as const
-      yield* Effect.forEach(names, (name, n) =>
-        (n % 2 === 0 ? here : there)(order.start(name, { runId: t.id(name) })), all)
-      const ends = yield* Effect.forEach(names, (name, n) =>
-        (n % 2 === 0 ? there : here)(order.resume(t.id(name), approve("Ada"))), all)
+      yield* Effect.forEach(
+        names,
+        (name, n) => (n % 2 === 0 ? here : there)(order.start(name, { runId: t.id(name) })),
+        all
+      )
+      const ends = yield* Effect.forEach(
+        names,
+        (name, n) => (n % 2 === 0 ? there : here)(order.resume(t.id(name), approve("Ada"))),
+        all
+      )
       yield* same(
         "all end",
         ends.map((end) => end.status === "success" && end.result),

@@ -92,7 +92,8 @@ const make = (
           ? { json: item.json, timestamp }
           : Journal.stamped(first ? { ...opening, ...item } : item, timestamp)
       })
-      const isStart = written[0] !== undefined && "type" in written[0] && written[0].type === "start"
+      const isStart = written[0] !== undefined && "type" in written[0]
+        && written[0].type === "start"
       const stamp = isStart
         ? { incarnation, session: head.session + 1, writer: name }
         : { incarnation, session: head.session, writer: head.writer }
@@ -149,8 +150,7 @@ export const begin = (
   name: string,
   entries: ReadonlyArray<Written> = [],
   opened: Opened = {}
-) =>
-  Effect.tap(create(trial, name, opened), (hand) => hand.append({ type: "start" }, ...entries))
+) => Effect.tap(create(trial, name, opened), (hand) => hand.append({ type: "start" }, ...entries))
 
 /** Another owner, who knows what `hand` knows now; by default in another process. */
 export const rival = (trial: Trial, hand: Hand, opened: Opened = {}) =>
@@ -173,4 +173,7 @@ export const linesOf = (driver: Storage.Driver, runId: string) =>
 
 /** How often each line of a run's text occurs, whether it counts or not. */
 export const occurrences = (driver: Storage.Driver, runId: string, line: string) =>
-  Effect.map(driver.read(runId), ({ text }) => text.split("\n").filter((raw) => raw === line).length)
+  Effect.map(
+    driver.read(runId),
+    ({ text }) => text.split("\n").filter((raw) => raw === line).length
+  )

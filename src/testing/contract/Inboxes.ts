@@ -7,6 +7,7 @@ import { cases } from "./Case.ts"
 import { demand, same } from "./Checks.ts"
 import { cancel, event, post, posted, posting, settle, step, takes } from "./Entries.ts"
 import { begin, epoch, linesOf } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 const some = (unique: () => string, count: number, incarnation = "i") =>
   Array.from({ length: count }, () => posting(event(incarnation, unique())))
@@ -50,7 +51,11 @@ export const inboxes = cases("inbox", {
     for (const item of [one, two, one]) yield* t.driver.post(runId, item)
     const lines = posted(yield* t.driver.inbox(runId, ""))
     yield* same("the first two", lines.slice(0, 2), [one.line, two.line])
-    yield* same("nothing but a repeat behind them", lines.slice(2), lines.length > 2 ? [one.line] : [])
+    yield* same(
+      "nothing but a repeat behind them",
+      lines.slice(2),
+      lines.length > 2 ? [one.line] : []
+    )
   },
   *"two posts of one event with other contents are both kept"(t) {
     const hand = yield* begin(t, "r")
@@ -130,7 +135,7 @@ export const inboxes = cases("inbox", {
     yield* t.driver.post(t.id("r"), item)
     const due = yield* t.driver.due(epoch)
     yield* demand("it is not due", !due.includes(t.id("r")), due)
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("it is not listed", runs, [])
   },
   *"a post reaches a run whose owner is at work"(t) {

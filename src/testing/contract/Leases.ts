@@ -7,6 +7,7 @@ import { cases, type Trial } from "./Case.ts"
 import { Broken, demand, same } from "./Checks.ts"
 import { step } from "./Entries.ts"
 import { begin, epoch, linesOf } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 const until = epoch + 15_000
 
@@ -134,14 +135,20 @@ export const leases = cases("lease", {
       tokens.add(token)
       yield* driver.release(t.id("r"), token)
     }
-    for (let n = 0; n < 4; n++) tokens.add(yield* take(t.driver, t.id("r"), epoch + n, epoch + n + 1))
+    for (let n = 0; n < 4; n++) {
+      tokens.add(yield* take(t.driver, t.id("r"), epoch + n, epoch + n + 1))
+    }
     yield* same("all differ", tokens.size, 12)
   },
   *"leases of runs have nothing to do with each other"(t) {
     const one = yield* take(t.driver, t.id("one"))
     const two = yield* take(t.driver, t.id("two"))
     yield* demand("tokens differ", one !== two, one)
-    yield* same("another's token renews nothing", yield* t.driver.renew(t.id("two"), one, until), false)
+    yield* same(
+      "another's token renews nothing",
+      yield* t.driver.renew(t.id("two"), one, until),
+      false
+    )
     yield* t.driver.release(t.id("two"), one)
     yield* t.driver.release(t.id("one"), one)
     yield* same("the one is free", yield* isHeld(t, t.id("one"), epoch), false)
@@ -156,7 +163,7 @@ export const leases = cases("lease", {
   *"a lease can be had of a run that is not there, and makes none"(t) {
     yield* take(t.driver, t.id("r"))
     yield* same("there is no run", yield* t.driver.version(t.id("r")), "")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("none is listed", runs, [])
   },
   *"the time of a lease is the caller's, whatever the clock says"(t) {

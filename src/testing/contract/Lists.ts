@@ -1,6 +1,7 @@
 /**
  * Cases of listings: every state that a journal can be in, and what is left out by a filter.
  */
+import * as Effect from "effect/Effect"
 import type { Storage } from "../../index.ts"
 import { cases, type Trial } from "./Case.ts"
 import { demand, same } from "./Checks.ts"
@@ -216,6 +217,8 @@ export const lists = cases("list", {
   *"a journal that cannot be read hides no other run"(t) {
     yield* begin(t, "a")
     const bad = yield* begin(t, "b")
+    // Others that share the store need not meet it for ever.
+    yield* Effect.addFinalizer(() => Effect.ignore(t.driver.remove(bad.runId)))
     const batch = bad.seal(step("a"))
     yield* bad.put({ ...batch, lines: batch.lines.map((line) => line.replace("step", "stop")) })
     yield* begin(t, "c", [completes])

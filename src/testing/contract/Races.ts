@@ -16,8 +16,10 @@ const count = (n: number) => Array.from({ length: n }, (_, i) => i)
 export const races = cases("concurrency", {
   *"of fifty writers at one state one wins"(t) {
     const hand = yield* begin(t, "r")
-    const rivals = yield* Effect.forEach(count(50), (n) =>
-      rival(t, hand, { driver: n % 2 === 0 ? t.driver : t.other }))
+    const rivals = yield* Effect.forEach(
+      count(50),
+      (n) => rival(t, hand, { driver: n % 2 === 0 ? t.driver : t.other })
+    )
     const answers = yield* Effect.forEach(rivals, (one) => one.attempt(start, step("a")), all)
     yield* same("winners", answers.filter((answer) => answer === "appended").length, 1)
     const winner = rivals[answers.indexOf("appended")]!
@@ -25,8 +27,10 @@ export const races = cases("concurrency", {
     yield* same("it goes on", yield* winner.attempt(step("b")), "appended")
   },
   *"of twenty that create one run one wins"(t) {
-    const hands = yield* Effect.forEach(count(20), (n) =>
-      create(t, "r", { driver: n % 2 === 0 ? t.driver : t.other }))
+    const hands = yield* Effect.forEach(
+      count(20),
+      (n) => create(t, "r", { driver: n % 2 === 0 ? t.driver : t.other })
+    )
     const answers = yield* Effect.forEach(hands, (one) => one.attempt(start, step("a")), all)
     yield* same("winners", answers.filter((answer) => answer === "appended").length, 1)
     const winner = hands[answers.indexOf("appended")]!
@@ -37,8 +41,10 @@ export const races = cases("concurrency", {
   *"owners that race for ten sessions leave one journal"(t) {
     let hand = yield* begin(t, "r")
     for (let session = 0; session < 10; session++) {
-      const rivals = yield* Effect.forEach(count(4), (n) =>
-        rival(t, hand, { driver: n % 2 === 0 ? t.driver : t.other }))
+      const rivals = yield* Effect.forEach(
+        count(4),
+        (n) => rival(t, hand, { driver: n % 2 === 0 ? t.driver : t.other })
+      )
       const answers = yield* Effect.forEach(rivals, (one) => one.attempt(start), all)
       yield* same("winners", answers.filter((answer) => answer === "appended").length, 1)
       hand = rivals[answers.indexOf("appended")]!

@@ -56,7 +56,10 @@ export const removals = cases("remove", {
     yield* same("there is no run", yield* t.driver.version(runId), "")
   },
   *"a removal leaves every other run as it is"(t) {
-    const hands = yield* Effect.forEach(["a", "aa", "b", "A"], (name) => begin(t, name, [step(name)]))
+    const hands = yield* Effect.forEach(
+      ["a", "aa", "b", "A"],
+      (name) => begin(t, name, [step(name)])
+    )
     for (const hand of hands) yield* post(t, hand, event(hand.incarnation, t.unique()))
     yield* t.driver.remove(t.id("a"))
     for (const hand of hands.slice(1)) {
@@ -96,7 +99,11 @@ export const removals = cases("remove", {
       for (const { runId } of runs) yield* t.driver.remove(runId)
     }
     const left = yield* walk(t.driver, { workflow: t.workflow }, epoch)
-    yield* same("what is left", left.map(({ runId }) => runId), ["failed", "open", "young"].map(t.id))
+    yield* same(
+      "what is left",
+      left.map(({ runId }) => runId),
+      ["failed", "open", "young"].map(t.id)
+    )
   },
   *"a removal of a run with a long journal leaves nothing of it"(t) {
     const hand = yield* begin(t, "r", Array.from({ length: 300 }, (_, n) => step(`s${n}`)))

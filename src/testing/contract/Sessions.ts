@@ -5,6 +5,7 @@ import { cases } from "./Case.ts"
 import { oneOf, same } from "./Checks.ts"
 import { completes, event, post, posted, start, step } from "./Entries.ts"
 import { begin, create, epoch, linesOf, rival } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 export const sessions = cases("session", {
   *"an owner whom a newer session overtook gets Moved"(t) {
@@ -38,7 +39,7 @@ export const sessions = cases("session", {
     const newer = yield* rival(t, old)
     yield* newer.append(start)
     yield* same("the answer", yield* old.attempt(completes), "Moved")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("it is open", runs.map(({ session, status }) => ({ session, status })), [
       { session: 2, status: "pending" }
     ])
@@ -69,7 +70,7 @@ export const sessions = cases("session", {
       yield* hand.append(start, step(`s${n}`))
     }
     yield* same("all counts", yield* linesOf(t.driver, hand.runId), hand.place.lines)
-    const { runs } = yield* t.other.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.other, { workflow: t.workflow }, epoch)
     yield* same("the session that is listed", runs.map(({ session }) => session), [10])
   },
   *"a writer of a removed run gets Moved and does not bring it back"(t) {
@@ -129,7 +130,7 @@ export const sessions = cases("session", {
     yield* t.driver.remove(old.runId)
     const recreated = yield* begin(t, "r", [step("new")])
     yield* same("the run", yield* linesOf(t.other, old.runId), recreated.place.lines)
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("what is listed", runs.map(({ entries, status }) => ({ entries, status })), [
       { entries: 2, status: "pending" }
     ])

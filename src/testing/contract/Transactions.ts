@@ -7,6 +7,7 @@ import { type Body, cases, type Trial } from "./Case.ts"
 import { same } from "./Checks.ts"
 import { completes, start, step, waits } from "./Entries.ts"
 import { type Batch, begin, epoch, type Hand, linesOf, rival } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 type Transaction = NonNullable<Storage.DriverWriter["transaction"]>
 
@@ -90,7 +91,7 @@ export const transactions = cases("transaction", {
       Effect.void,
       () => Effect.succeed(append(hand.seal(step("pay"), waits), hand.place.at))
     )
-    const { runs } = yield* t.other.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.other, { workflow: t.workflow }, epoch)
     yield* same("the run", runs.map(({ entries, status }) => [entries, status]), [[3, "suspended"]])
   })
 })

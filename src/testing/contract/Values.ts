@@ -5,6 +5,7 @@ import { cases, type Trial } from "./Case.ts"
 import { same } from "./Checks.ts"
 import { completes, event, posted, posting, rawStep, start, step } from "./Entries.ts"
 import { begin, epoch, linesOf } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 /** A case of a step whose result has this text in the journal, read by both processes. */
 const kept = (json: string) =>
@@ -22,8 +23,12 @@ const deep = (depth: number) => "[".repeat(depth) + "1" + "]".repeat(depth)
 export const values = cases("value", {
   "an empty text is kept": text(""),
   "letters of other scripts are kept": text("Ünïcödé — Ελληνικά, עברית, 中文, हिन्दी"),
-  "what is composed and what is decomposed stay apart": text("\u00e9 e\u0301 \u212b \u00c5 A\u030a"),
-  "characters beyond the first plane are kept": text("\u{1F600}\u{1F469}\u200D\u{1F4BB} \u{10FFFF}"),
+  "what is composed and what is decomposed stay apart": text(
+    "\u00e9 e\u0301 \u212b \u00c5 A\u030a"
+  ),
+  "characters beyond the first plane are kept": text(
+    "\u{1F600}\u{1F469}\u200D\u{1F4BB} \u{10FFFF}"
+  ),
   "NUL as an escape is kept": text("a\u0000b"),
   "all control characters as escapes are kept": text(
     Array.from({ length: 32 }, (_, n) => String.fromCharCode(n)).join("")
@@ -69,7 +74,14 @@ export const values = cases("value", {
   },
   *"odd texts in an inbox are kept"(t) {
     const { runId } = yield* begin(t, "r")
-    const odd = ["e\u0301\u00e9", "\u0000\ud800", "\u2028\ufeff\u0085", "'; --", "\u{1F600}", "\r\n"]
+    const odd = [
+      "e\u0301\u00e9",
+      "\u0000\ud800",
+      "\u2028\ufeff\u0085",
+      "'; --",
+      "\u{1F600}",
+      "\r\n"
+    ]
     const items = odd.map((value) => posting(event("i", t.unique(), value)))
     for (const item of items) yield* t.driver.post(runId, item)
     yield* same("the posts", posted(yield* t.other.inbox(runId, "")), items.map(({ line }) => line))
@@ -79,7 +91,11 @@ export const values = cases("value", {
     const odd = ["a", "A", "\u00e9", "e\u0301", "a ", "a\u0000", "'", "%", "_", "a/b", "\u{1F600}"]
     const items = odd.map((id) => posting(event("i", `${t.unique()}${id}`), id))
     for (const item of items) yield* t.driver.post(runId, item)
-    yield* same("the posts", posted(yield* t.driver.inbox(runId, "")), items.map(({ line }) => line))
+    yield* same(
+      "the posts",
+      posted(yield* t.driver.inbox(runId, "")),
+      items.map(({ line }) => line)
+    )
   },
   *"odd names of workflows are listed and filtered by"(t) {
     const odd = ["\u00e9", "e\u0301", "'; --", "%", "_", "a\u0000b", "\u{1F600}", " ", "\""]
@@ -88,7 +104,7 @@ export const values = cases("value", {
     }
     for (const [n, name] of odd.entries()) {
       const workflow = t.workflow + name
-      const { runs } = yield* t.driver.list({ workflow }, epoch)
+      const runs = yield* walk(t.driver, { workflow }, epoch)
       yield* same(
         `those of ${JSON.stringify(name)}`,
         runs.map((run) => [run.runId, run.workflow]),

@@ -8,12 +8,13 @@ import { cases } from "./Case.ts"
 import { oneOf, same } from "./Checks.ts"
 import { completes, start, step } from "./Entries.ts"
 import { begin, create, epoch, linesOf, rival } from "./Hand.ts"
+import { walk } from "./Walk.ts"
 
 export const writers = cases("writer", {
   *"a writer that is opened and not used makes no run"(t) {
     yield* Effect.scoped(t.driver.writer(t.id("r")))
     yield* same("there is no run", yield* t.driver.version(t.id("r")), "")
-    const { runs } = yield* t.driver.list({ workflow: t.workflow }, epoch)
+    const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("none is listed", runs, [])
   },
   *"writers follow each other, each from where the last one left"(t) {
@@ -22,8 +23,10 @@ export const writers = cases("writer", {
     )
     for (let n = 0; n < 6; n++) {
       place = yield* Effect.scoped(
-        Effect.tap(rival(t, place, { driver: n % 2 === 0 ? t.other : t.driver }), (hand) =>
-          n % 2 === 0 ? hand.append(start) : hand.append(step(`s${n}`)))
+        Effect.tap(
+          rival(t, place, { driver: n % 2 === 0 ? t.other : t.driver }),
+          (hand) => n % 2 === 0 ? hand.append(start) : hand.append(step(`s${n}`))
+        )
       )
     }
     yield* same("all counts", yield* linesOf(t.driver, place.runId), place.place.lines)
@@ -51,8 +54,10 @@ export const writers = cases("writer", {
     yield* same("its lines", yield* linesOf(t.driver, one.runId), one.place.lines)
   },
   *"writers of many runs may be open at once"(t) {
-    const hands = yield* Effect.forEach(Array.from({ length: 40 }, (_, n) => n), (n) =>
-      create(t, `r${n}`))
+    const hands = yield* Effect.forEach(
+      Array.from({ length: 40 }, (_, n) => n),
+      (n) => create(t, `r${n}`)
+    )
     for (const hand of hands) yield* hand.append(start)
     for (const hand of hands.toReversed()) yield* hand.append(completes)
     for (const hand of hands) {
