@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     typecheck: { include: ["test/types/**/*.test-d.ts"], tsconfig: "tsconfig.json" },
+    globalSetup: "test/globalSetup.ts",
     // Processes, not threads: tests may change directory and send signals.
     pool: "forks",
     testTimeout: 30_000,

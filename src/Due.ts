@@ -11,11 +11,20 @@ import * as Status from "./Status.ts"
 
 type Looked = Pick<Driver, "read" | "inbox" | "holder" | "version">
 
-/** The runs among `runIds` that are due at `now`; one that cannot be read hides no other. */
-export const scanDue = (driver: Looked, runIds: Iterable<string>, now: number) =>
+/**
+ * The runs among `runIds` that are due at `now`; one that cannot be read hides no other. `concurrency` is
+ * how many are looked at beside each other.
+ */
+export const scanDue = (
+  driver: Looked,
+  runIds: Iterable<string>,
+  now: number,
+  concurrency = 1
+): Effect.Effect<ReadonlyArray<string>> =>
   Effect.filter(
     Array.from(runIds).toSorted(),
-    (runId) => Effect.orElseSucceed(isDue(driver, runId, now), () => false)
+    (runId) => Effect.orElseSucceed(isDue(driver, runId, now), () => false),
+    { concurrency }
   )
 
 const isDue = (driver: Looked, runId: string, now: number) =>
