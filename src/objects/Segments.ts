@@ -31,15 +31,25 @@ interface Segment {
 export interface Tail extends Segment {
   readonly incarnation: string
   readonly index: number
+  /** The ETag of the first segment once it is sealed: as long as it has that, the run is this one. */
+  readonly root: string
 }
 
-export const versionOf = ({ etag, incarnation, index, isSealed }: Omit<Tail, "text">): string =>
-  `${incarnation}:${index}:${isSealed ? "sealed" : "open"}:${etag}`
+export const versionOf = (tail: Omit<Tail, "text">): string => {
+  const { etag, incarnation, index, isSealed, root } = tail
+  return [incarnation, index, isSealed ? "sealed" : "open", root, etag].join(" ")
+}
 
 const parse = (version: string): Omit<Tail, "text"> | undefined => {
-  const [incarnation = "", index = "", state = "", ...etag] = version.split(":")
+  const [incarnation = "", index, state, root = "", ...etag] = version.split(" ")
   return state === "sealed" || state === "open"
-    ? { incarnation, index: Number(index), isSealed: state === "sealed", etag: etag.join(":") }
+    ? {
+      incarnation,
+      index: Number(index),
+      isSealed: state === "sealed",
+      root,
+      etag: etag.join(" ")
+    }
     : undefined
 }
 
@@ -81,7 +91,11 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       return { text, etag: found.etag, isSealed }
     })
 
-  const write = (runId: string, tail: Omit<Tail, "etag" | "isSealed">, condition: Condition) => {
+  const write = (
+    runId: string,
+    tail: Omit<Tail, "etag" | "isSealed">,
+    condition: Condition
+  ): Effect.Effect<Tail, Storage.StorageError | Storage.Moved> => {
     const isSealed = tail.text.length >= store.segmentBytes
     return Effect.flatMap(
       store.put(
@@ -89,20 +103,37 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
         isSealed ? `${tail.text}${seal}` : tail.text,
         condition
       ),
-      (etag): Effect.Effect<Tail, Storage.Moved> =>
+      (etag) =>
         etag === undefined
           ? Effect.fail(new Storage.Moved({ runId }))
-          : Effect.succeed({ ...tail, etag, isSealed })
+          : Effect.succeed({
+            ...tail,
+            etag,
+            isSealed,
+            root: tail.index === 0 && isSealed ? etag : tail.root
+          })
     )
   }
 
+  const rootOf = (runId: string) => store.head(keys.segment(runId, "", 0))
+
+  /** Opens the next segment, unless the run was removed before: then nobody else would find this one. */
+  const open = (runId: string, { incarnation, index, root }: Omit<Tail, "text">, text: string) =>
+    Effect.gen(function*() {
+      const next = { text, incarnation, index: index + 1, root }
+      const tail = yield* write(runId, next, { ifNoneMatch: "*" })
+      if ((yield* rootOf(runId)) === root) return tail
+      yield* store.delete(keys.segment(runId, incarnation, next.index))
+      return yield* new Storage.Moved({ runId })
+    })
+
   /** All up to a sealed segment in one: its last field says which one that is. */
-  const packOf = (runId: string, incarnation: string) =>
+  const packOf = (runId: string, root: string) =>
     Effect.map(store.get(keys.pack(runId)), (found): Tail | undefined => {
       if (found === undefined) return undefined
       const end = found.body.lastIndexOf("\n", found.body.length - 2) + 1
       const last = parse(found.body.slice(end, -1))
-      return last?.incarnation === incarnation && last.isSealed
+      return last?.root === root && last.isSealed
         ? { ...last, text: found.body.slice(0, end) }
         : undefined
     })
@@ -116,9 +147,10 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
         const first = yield* get(runId, "", 0)
         if (first === undefined) return { text: "", tail: undefined }
         const incarnation = incarnationOf(first.text)
-        const begun: Tail = { ...first, incarnation, index: 0 }
+        const root = first.isSealed ? first.etag : ""
+        const begun: Tail = { ...first, incarnation, index: 0, root }
         if (!first.isSealed) return { text: first.text, tail: begun }
-        const pack = yield* packOf(runId, incarnation)
+        const pack = yield* packOf(runId, root)
         const texts = [pack?.text ?? first.text]
         let tail = pack ?? begun
         let sealed = tail
@@ -131,7 +163,7 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
           )
           for (const segment of segments) {
             if (segment === undefined || !tail.isSealed) break
-            tail = { ...segment, incarnation, index: tail.index + 1 }
+            tail = { ...segment, incarnation, index: tail.index + 1, root }
             if (tail.isSealed) {
               texts.push(tail.text)
               sealed = tail
@@ -147,11 +179,11 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       }),
     isAt: (runId, hint) =>
       Effect.gen(function*() {
-        const { etag, incarnation, index, isSealed } = hint
+        const { etag, incarnation, index, isSealed, root } = hint
         const at = yield* store.head(keys.segment(runId, incarnation, index))
         if (at !== etag) return false
         // The first one goes first when a run is removed.
-        if (index > 0 && (yield* store.head(keys.segment(runId, "", 0))) === undefined) return false
+        if (index > 0 && (yield* rootOf(runId)) !== root) return false
         return !isSealed
           || (yield* store.head(keys.segment(runId, incarnation, index + 1))) === undefined
       }),
@@ -159,24 +191,23 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       Effect.gen(function*() {
         const added = lines.map((line) => `${line}\n`).join("")
         if (at === "") {
-          return yield* write(runId, { text: added, incarnation, index: 0 }, { ifNoneMatch: "*" })
+          const first = { text: added, incarnation, index: 0, root: "" }
+          return yield* write(runId, first, { ifNoneMatch: "*" })
         }
         const moved = new Storage.Moved({ runId })
         const position = parse(at)
         // A writer of an earlier incarnation.
         if (position === undefined || position.incarnation !== incarnation) return yield* moved
-        const { etag, index, isSealed } = position
-        if (isSealed) {
-          const next = { text: added, incarnation, index: index + 1 }
-          return yield* write(runId, next, { ifNoneMatch: "*" })
-        }
+        const { etag, index, isSealed, root } = position
+        if (known?.index === index && known.etag !== etag) return yield* moved
+        if (isSealed) return yield* open(runId, position, added)
         const last = known !== undefined && versionOf(known) === at
           ? known
           : yield* get(runId, incarnation, index)
         if (last?.etag !== etag) return yield* moved
         return yield* write(
           runId,
-          { text: `${last.text}${added}`, incarnation, index },
+          { text: `${last.text}${added}`, incarnation, index, root },
           { ifMatch: etag }
         )
       })

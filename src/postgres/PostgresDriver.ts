@@ -10,7 +10,7 @@ import type * as SqlClient from "effect/sql/SqlClient"
 import { scanDue } from "../Due.ts"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { type Columns, columnsOf, pageOf } from "../sql/Index.ts"
+import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { beside, isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
@@ -177,7 +177,7 @@ export const make = (
 
   const itemOf = (runId: string, { at, lines, row }: Storage.Append): Batches.Item => {
     const told = row()
-    return { ...columnsOf(told), runId, at, lines, taken: told.taken }
+    return { ...columnsOf(told), runId, at, lines, taken: told.taken.map(toColumn) }
   }
 
   const writerOf = (runId: string): Storage.DriverWriter => {
@@ -287,7 +287,7 @@ export const make = (
       // Two that post at once want one position: the second takes the next.
       const posted: Effect.Effect<void, Storage.StorageError> = Effect.catchIf(
         Effect.asVoid(client.withTransaction(
-          client.unsafe(asks.post, [runId, id, eventId, line]).withoutTransform
+          client.unsafe(asks.post, [runId, toColumn(id), toColumn(eventId), line]).withoutTransform
         )),
         (error) => error.reason._tag === "UniqueViolation",
         () => posted
@@ -346,7 +346,7 @@ export const make = (
           now,
           yield* dead(now),
           after,
-          workflow ?? null,
+          workflow === undefined ? null : toColumn(workflow),
           updatedFrom ?? null,
           updatedBefore ?? null,
           status ?? null,

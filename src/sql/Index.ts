@@ -11,6 +11,18 @@ import * as Status from "../Status.ts"
 export const versionOf = (head: Journal.Head): string =>
   `${head.incarnation}:${head.session}:${head.offset}:${head.prev}`
 
+/**
+ * A text as a column: Postgres takes no NUL, and neither database half a surrogate pair.
+ */
+export const toColumn = (text: string): string =>
+  odd.test(text) ? JSON.stringify(text).slice(1, -1) : text
+
+// A backslash, too, so that nothing else looks like what is written for these.
+const odd = /[\0\\]|\p{Surrogate}/u
+
+const fromColumn = (column: string): string =>
+  column.includes("\\") ? JSON.parse(`"${column}"`) as string : column
+
 export interface Columns {
   readonly version: string
   /** How many entries the journal has. */
@@ -53,7 +65,7 @@ export const columnsOf = ({ head, status }: Storage.Row): Columns => {
   return {
     version: versionOf(head),
     entries: head.offset,
-    workflow,
+    workflow: toColumn(workflow),
     state,
     alone: Status.withOwner(status, false).status,
     wakeAt: wakeAt ?? null,
@@ -79,7 +91,7 @@ export const statusOf = (read: Read): Status.Status => {
   const status: Status.Status = {
     ...Status.empty(runId),
     ...JSON.parse(rest) as Partial<Status.Status>,
-    workflow,
+    workflow: fromColumn(workflow),
     status: state,
     entries,
     updatedAt: new Date(updatedAt).toISOString(),

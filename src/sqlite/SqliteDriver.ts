@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import { scanDue } from "../Due.ts"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { type Columns, columnsOf, pageOf } from "../sql/Index.ts"
+import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { beside, isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
@@ -93,7 +93,8 @@ export const make = (
     const first = entries - lines.length
     lines.forEach((line, i) => insertLine.run(found.key!, first + i, line))
     for (const eventId of told.taken) {
-      run("UPDATE reprise_inbox SET taken = 1 WHERE run_id = ? AND event_id = ?", runId, eventId)
+      const taken = "UPDATE reprise_inbox SET taken = 1 WHERE run_id = ? AND event_id = ?"
+      run(taken, runId, toColumn(eventId))
     }
     return version
   }
@@ -215,8 +216,8 @@ export const make = (
               EXISTS (SELECT 1 FROM reprise_inbox WHERE run_id = ?1 AND event_id = ?3 AND taken = 1), ?4
               WHERE true ON CONFLICT (run_id, id) DO NOTHING`,
             runId,
-            id,
-            eventId,
+            toColumn(id),
+            toColumn(eventId),
             line
           )),
         () => changed(runId, "inbox")
@@ -303,7 +304,7 @@ export const make = (
             now,
             dead,
             after,
-            workflow: workflow ?? null,
+            workflow: workflow === undefined ? null : toColumn(workflow),
             from: updatedFrom ?? null,
             before: updatedBefore ?? null,
             status: status ?? null,

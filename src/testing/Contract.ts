@@ -26,15 +26,15 @@ export {
   ContractBroken,
   type ContractCase,
   type StorageUnderTest,
-  type TwoProcesses
+  type Store
 } from "./contract/Case.ts"
 
 /**
  * All cases of the contract. `run` takes an Effect that opens the store: it gives a driver, or `{ driver,
- * other }`, two on one store as two processes have them, and may be scoped. Each case opens it once. A
- * store may be fresh each time or shared by all cases, also at once: each has names of its own. What is
- * optional in a driver (`blobs`, a writer's `transaction`) is tested where it is there. Cases are meant to
- * run in real time, with no clock of a test.
+ * other, services }`: two drivers on one store, as two processes have them, and what the work of a
+ * transaction needs. It may be scoped; each case opens it once. A store may be fresh each time or shared by
+ * all cases, also at once: each has names of its own. What is optional in a driver (`blobs`, a writer's
+ * `transaction`) is tested where it is there. Cases are meant to run in real time, with no clock of a test.
  *
  * @example
  * ```ts

@@ -3,6 +3,7 @@
  * demand was not met. Everything is an Effect; no test runner is known here.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -26,15 +27,17 @@ export class ContractBroken
   }
 }
 
-/** One store as two processes see it. */
-export interface TwoProcesses {
+/** One store, as one process or as two see it. */
+export interface Store {
   readonly driver: Storage.Driver
   /** A driver of its own on the same store, as another process has it. */
-  readonly other: Storage.Driver
+  readonly other?: Storage.Driver
+  /** What a transaction's work needs in its context, such as the driver's `SqlClient`. */
+  readonly services?: Context.Context<any>
 }
 
-/** What is tested: a driver, or two on one store. */
-export type StorageUnderTest = Storage.Driver | TwoProcesses
+/** What is tested: a driver, or more of its store. */
+export type StorageUnderTest = Storage.Driver | Store
 
 /** What the contract is about. */
 export type Area =
@@ -67,7 +70,10 @@ export interface ContractCase {
 }
 
 /** What a case works with. Its names are its own, so that all cases may share one store. */
-export interface Trial extends TwoProcesses {
+export interface Trial {
+  readonly driver: Storage.Driver
+  /** As another process has it, where the store shows two; else the same. */
+  readonly other: Storage.Driver
   /** A workflow's name that no other case has. */
   readonly workflow: string
   /** A run id that no other case has; ids of one case compare as their names do. */
@@ -79,11 +85,12 @@ export interface Trial extends TwoProcesses {
 /** What a case does. */
 export type Body = (trial: Trial) => Generator<Effect.Effect<any, any, Scope.Scope>, void, any>
 
-const trialOf = (store: StorageUnderTest): Trial => {
+const trialOf = ({ driver, other = driver }: Store): Trial => {
   const prefix = createRunId()
   let serial = 0
   return {
-    ...("other" in store ? store : { driver: store, other: store }),
+    driver,
+    other,
     workflow: `contract-${prefix}`,
     id: (name) => `${prefix}-${name}`,
     unique: () => `${prefix}.${++serial}`
@@ -115,9 +122,12 @@ export const cases = (
     area,
     name,
     run: (store) =>
-      Effect.scoped(Effect.flatMap(store, (under) =>
-        Effect.gen(() => body(trialOf(under))).pipe(
+      Effect.scoped(Effect.flatMap(store, (under) => {
+        const opened: Store = "driver" in under ? under : { driver: under }
+        return Effect.gen(() => body(trialOf(opened))).pipe(
+          Effect.provide(opened.services ?? Context.empty()),
           Effect.scoped,
           Effect.catchCause((cause) => brokenBy(`${area}: ${name}`, cause))
-        )))
+        )
+      }))
   }))

@@ -64,5 +64,5 @@ export const demand = (
   actual: unknown
 ): Effect.Effect<void, Broken> =>
   Effect.suspend(() =>
-    holds ? Effect.void : Effect.fail(new Broken(demand, "it does", canonical(actual)))
+    holds ? Effect.void : Effect.fail(new Broken(demand, "that this holds", canonical(actual)))
   )

@@ -61,7 +61,7 @@ export const paging = cases("list", {
   },
   *"runs stand in the order of their ids' characters, not of a language"(t) {
     const names = [
-      ..." !#$&'()+,-.09:;<=>@AZ[]^_`az{|}~",
+      ...Array.from(" !#$&'()+,-.09:;<=>@AZ[]^_`az{|}~"),
       "a b",
       "a-b",
       "aB",
