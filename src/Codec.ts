@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Json from "./internal/json.ts"
 import { Limits } from "./Limits.ts"
 import { type Outcome, Undecodable } from "./Machine.ts"
+import * as Secret from "./Secret.ts"
 
 /** A value that JSON would lose or change, found before anything was written. */
 export class Unserializable
@@ -97,15 +98,16 @@ export const fromSchema = (schema: Schema.Top): Codec => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownEffect(json)
   const decode = Schema.decodeUnknownEffect(json)
+  const isSecret = Secret.hidesAll(schema.ast)
   const codec: Codec = {
     encode: (value, services) => {
       const exit = runSync(encode(value), services)
       return Exit.isSuccess(exit)
-        ? strictly(exit.value, services)
+        ? strictly(isSecret ? Secret.marked(exit.value) : exit.value, services)
         : { ok: false, refused: { _tag: "Schema", message: firstLines(Cause.squash(exit.cause)) } }
     },
     decode: (value, services) => {
-      const exit = runSync(decode(value), services)
+      const exit = runSync(decode(isSecret ? Secret.unmarked(value) : value), services)
       return Exit.isSuccess(exit)
         ? { ok: true, value: exit.value }
         : new Undecodable(firstLines(Cause.squash(exit.cause)))

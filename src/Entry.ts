@@ -242,6 +242,19 @@ export type Complete = typeof Complete.Type
 export type Failed = typeof Failed.Type
 export type Cancelled = typeof Cancelled.Type
 
+/** A value that is kept elsewhere, or encoded; other fields are its codec's. */
+export const Sealed = Schema.StructWithRest(
+  Schema.Struct({
+    /** What a codec made of the value's JSON. */
+    text: Text,
+    /** Where the text is: the SHA-256 of a blob, in hexadecimal. */
+    blob: Text,
+    length: optional(Schema.Int)
+  }),
+  [Schema.Record(Schema.String, Schema.Json)]
+)
+export type Sealed = typeof Sealed.Type
+
 /** What every line carries behind its entry, in this order. */
 export const Envelope = Schema.Struct({
   /** The session whose owner wrote the line. */
@@ -261,8 +274,8 @@ export const Envelope = Schema.Struct({
 })
 export type Envelope = typeof Envelope.Type
 
-/** An entry as it was read back. */
-export type Recorded = Entry & Envelope
+/** An entry as it was read back; `sealed` has the values, by field, that are not in it. */
+export type Recorded = Entry & Envelope & { readonly sealed?: Readonly<Record<string, Sealed>> }
 
 const types: ReadonlySet<string> = new Set(
   Entry.members.map((member) => member.fields.type.schema.literal)

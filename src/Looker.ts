@@ -63,7 +63,7 @@ const look = (options: Options): Effect.Effect<void, StorageError | JournalCorru
   Effect.gen(function*() {
     const { runId, stamp, storage, writer } = options
     if (yield* writer.hasMoved) {
-      const { head } = (yield* storage.read(runId)).journal
+      const { head } = (yield* storage.read(runId, "none")).journal
       const mine = head.incarnation === stamp.incarnation && head.session === stamp.session
         && head.writer === stamp.writer
       if (!mine) return options.onLost()

@@ -17,6 +17,7 @@ interface MemoryRun {
 export const make = (): Driver => {
   const runs = new Map<string, MemoryRun>()
   const inboxes = new Map<string, Map<string, string>>()
+  const blobs = new Map<string, Map<string, string>>()
   const leases = new Map<string, { readonly token: string; until: number }>()
   const { changed, watch } = makeWatchers()
   let serial = 0
@@ -103,10 +104,19 @@ export const make = (): Driver => {
         runs.delete(runId)
         inboxes.delete(runId)
         leases.delete(runId)
+        blobs.delete(runId)
         changed(runId, "journal")
       }),
     watch,
-    seesAll: true
+    seesAll: true,
+    blobs: {
+      put: (runId, hash, text) =>
+        Effect.sync(() => {
+          const known = blobs.get(runId) ?? new Map<string, string>()
+          blobs.set(runId, known.set(hash, text))
+        }),
+      get: (runId, hash) => Effect.sync(() => blobs.get(runId)?.get(hash))
+    }
   }
   return driver
 }

@@ -60,7 +60,7 @@ const post = (
       }
       yield* storage.post(journal.runId, item)
       // A run that went on meanwhile may have done so without this post: then it is posted there, too.
-      const after = yield* storage.read(journal.runId)
+      const after = yield* storage.read(journal.runId, "none")
       const next = Chain.successor(after)
       if (next === undefined || (yield* storage.version(next)) === "") return
       loaded = after
@@ -73,7 +73,7 @@ export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejecte
 export const passOn = (runId: string, taken: ReadonlySet<string>) =>
   Effect.gen(function*() {
     const storage = yield* Storage
-    const loaded = yield* storage.read(runId)
+    const loaded = yield* storage.read(runId, "none")
     const { items } = yield* storage.inbox(runId, loaded.journal.head.incarnation, "")
     const left = items.filter(({ eventId }) => !taken.has(eventId))
     if (left.length === 0) return

@@ -28,6 +28,7 @@ import type { RunEvent } from "./Observer.ts"
 import * as Perform from "./Perform.ts"
 import * as Record from "./Record.ts"
 import { type Asked, cleanUpMillis } from "./Running.ts"
+import { hide } from "./Secret.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
 import { Transactions } from "./session/Transactions.ts"
 import {
@@ -547,11 +548,18 @@ class Session extends Ledger {
     const copied = isFirst ? this.o.start.length - 1 : 0
     const news = copied === 0 ? entries : [entries[0]!, ...entries.slice(copied + 1)]
     const events = news.map(({ json, timestamp }) =>
-      this.telling.entry(JSON.parse(json), timestamp)
+      this.telling.entry(hide(JSON.parse(json)), timestamp)
     )
     const { session } = stamp
     if (isFirst) {
-      const opened: RunEvent = { type: "session", runId, workflow: program.name, session, replayed }
+      const found = replayed.map(hide)
+      const opened: RunEvent = {
+        type: "session",
+        runId,
+        workflow: program.name,
+        session,
+        replayed: found
+      }
       events.unshift(opened)
     }
     const told = this.telling.tell(events)

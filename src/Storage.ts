@@ -33,8 +33,10 @@ import * as Journal from "./Journal.ts"
 import { makeRegistry, type Registry } from "./Live.ts"
 import * as MemoryDriver from "./MemoryDriver.ts"
 import * as Status from "./Status.ts"
+import * as Values from "./Values.ts"
 
 export * from "./Driver.ts"
+export type { SealedText, ValueCodec } from "./Values.ts"
 
 /** A journal and its state in the storage. */
 export interface Loaded {
@@ -77,8 +79,11 @@ export interface Writer {
 export class Storage extends Context.Service<Storage, {
   /** Changes with every append that counts; `""` when nothing of the run is stored. */
   readonly version: (runId: string) => Effect.Effect<string, StorageError>
-  /** The run's accepted entries. */
-  readonly read: (runId: string) => Effect.Effect<Loaded, StorageError | Journal.JournalCorrupt>
+  /** The run's accepted entries, with their values: of `all`, of the `last`, or of `none` that stand elsewhere. */
+  readonly read: (
+    runId: string,
+    values?: "all" | "last" | "none"
+  ) => Effect.Effect<Loaded, StorageError | Journal.JournalCorrupt>
   /** Opens the journal for appending behind what was loaded. */
   readonly writer: (loaded: Loaded) => Effect.Effect<Writer, StorageError, Scope.Scope>
   readonly post: (runId: string, posted: Posted) => Effect.Effect<void, StorageError>
@@ -105,8 +110,9 @@ export class Storage extends Context.Service<Storage, {
   readonly seesAll: boolean
   /** What is known of runs only in this process. */
   readonly live: Registry
-  /** The same storage inside the database transaction that the calling fiber has open. */
-  readonly inTransaction: Driver | undefined
+  readonly driver: Driver
+  /** What its values pass on their way to the driver and back. */
+  readonly codec: Values.ValueCodec | undefined
 }>()("reprise/Storage") {}
 
 /** What a driver with an index keeps of a whole journal. */
@@ -116,25 +122,32 @@ export const rowOf = ({ entries, head, runId }: Journal.Journal): Row => ({
   taken: Array.from(Journal.takenIds(entries))
 })
 
-/** The service over a driver. */
-export const make = (driver: Driver): Storage["Service"] => {
+/** The service over a driver; `codec` seals the values. */
+export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Service"] => {
+  const values: Values.Values = { codec, blobs: driver.blobs }
   const published = makeWatchers()
   const live = makeRegistry((runId) => published.changed(runId, "progress"))
-  const read = (runId: string) =>
-    Effect.flatMap(
-      driver.read(runId),
-      ({ text, version }) =>
-        Effect.map(
-          Effect.fromResult(Journal.read(runId, text)),
-          (journal): Loaded => ({ journal, version })
-        )
-    )
+  const isSealed = (entry: Journal.Recorded) => entry.sealed !== undefined
+  const read: Storage["Service"]["read"] = (runId, which = "all") =>
+    Effect.gen(function*() {
+      const { text, version } = yield* driver.read(runId)
+      const journal = yield* Effect.fromResult(Journal.read(runId, text))
+      const { entries } = journal
+      if (which === "none" || !entries.some(isSealed)) return { journal, version }
+      const first = which === "all" ? 0 : entries.length - 1
+      const opened = yield* Effect.forEach(
+        entries.slice(first),
+        (entry) => Values.openEntry(values, runId, entry),
+        { concurrency: 8 }
+      )
+      return { journal: { ...journal, entries: [...entries.slice(0, first), ...opened] }, version }
+    })
   return Storage.of({
     read,
     version: driver.version,
     writer: (loaded) =>
       Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
-        const writer = makeWriter(driverWriter, loaded, read)
+        const writer = makeWriter(driverWriter, loaded, read, values)
         return {
           head: writer.head,
           append: writer.append,
@@ -148,16 +161,24 @@ export const make = (driver: Driver): Storage["Service"] => {
       // One with a payload that the code refuses must not be in the way of the right one.
       const { eventId, incarnation, timestamp: _, ...what } = posted
       const id = `${eventId}:${incarnation}:${crc32Hex(JSON.stringify(what))}`
-      return driver.post(runId, { id, eventId, line: Journal.sealText(JSON.stringify(posted)) })
+      return Effect.flatMap(
+        Values.sealPost(values, runId, posted),
+        (sealed) =>
+          driver.post(runId, { id, eventId, line: Journal.sealText(JSON.stringify(sealed)) })
+      )
     },
     inbox: (runId, incarnation, after) =>
       Effect.flatMap(driver.inbox(runId, after), ({ before, cursor, text }) =>
         text === ""
           ? Effect.succeed({ items: [], cursor })
-          : Effect.map(Effect.fromResult(Inbox.read(runId, text, before)), (items) => ({
-            items: items.filter((posted) => posted.incarnation === incarnation),
-            cursor
-          }))),
+          : Effect.gen(function*() {
+            const all = yield* Effect.fromResult(Inbox.read(runId, text, before))
+            const items = yield* Effect.forEach(
+              all.filter((posted) => posted.incarnation === incarnation),
+              (posted) => Values.openPost(values, runId, posted)
+            )
+            return { items, cursor }
+          })),
     acquire: (runId) =>
       Clock.clockWith((clock) => {
         const now = clock.currentTimeMillisUnsafe()
@@ -184,9 +205,17 @@ export const make = (driver: Driver): Storage["Service"] => {
     },
     seesAll: driver.seesAll,
     live,
-    inTransaction: driver.inTransaction
+    driver,
+    codec
   })
 }
+
+/**
+ * The storage below with every value sealed by `codec`, for any storage: what is stored is read through the
+ * same codec. `JournalCodec` has one that encrypts and compresses.
+ */
+export const layerCodec = (codec: Values.ValueCodec): Layer.Layer<Storage, never, Storage> =>
+  Layer.effect(Storage, Effect.map(Storage, ({ driver }) => make(driver, codec)))
 
 /** A new, empty driver over a `Map`: what `layerMemory` uses, and what a driver of one's own may wrap. */
 export const memoryDriver: () => Driver = MemoryDriver.make
@@ -204,7 +233,12 @@ const again = Schedule.exponential("50 millis").pipe(Schedule.jittered)
 const isRetryable = (error: StorageError | Moved) =>
   error._tag === "StorageError" && error.isRetryable
 
-const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service"]["read"]) => {
+const makeWriter = (
+  writer: DriverWriter,
+  loaded: Loaded,
+  read: Storage["Service"]["read"],
+  values: Values.Values
+) => {
   const { runId } = loaded.journal
   let { head } = loaded.journal
   let version = loaded.version
@@ -218,12 +252,20 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
   }
   // A conflict says that the journal moved, not who moved it: an append without an answer may have.
   const settle = (behind: Journal.Head) =>
-    Effect.flatMap(read(runId), ({ journal, version }) => {
+    Effect.flatMap(read(runId, "none"), ({ journal, version }) => {
       if (journal.entries[behind.offset - 1]?.sum !== behind.prev) return succeedFalse
       isLost = journal.head.prev !== behind.prev
       return acknowledged(isLost ? "" : version, behind)
     })
-  const append: Writer["append"] = (stamp, entries) => {
+  const sealEntries = (stamp: Journal.Stamp, entries: ReadonlyArray<Journal.Stamped>) =>
+    Values.isPlain(values, entries)
+      ? Effect.succeed(entries)
+      : Values.sealEntries(values, runId, stamp.incarnation, head.offset, entries)
+  const append: Writer["append"] = (stamp, entries) =>
+    Values.isPlain(values, entries)
+      ? appendNow(stamp, entries)
+      : Effect.flatMap(sealEntries(stamp, entries), (sealed) => appendNow(stamp, sealed))
+  const appendNow: Writer["append"] = (stamp, entries) => {
     if (isLost) return succeedFalse
     const sealed = Journal.seal(head, stamp, entries)
     add(status, stamp, entries)
@@ -269,12 +311,13 @@ const makeWriter = (writer: DriverWriter, loaded: Loaded, read: Storage["Service
           const row = () => ({ status: copyOf(next), head: behind, taken: [] })
           return { at: version, lines: sealed.lines, row }
         }
-        const append = (value: A): Effect.Effect<Append, E2 | Moved> =>
-          Effect.flatMap(
-            restore(entry(value)),
-            (entry): Effect.Effect<Append, Moved> =>
-              isLost ? Effect.fail(new Moved({ runId })) : Effect.succeed(lines(entry))
-          )
+        const append = (value: A): Effect.Effect<Append, E2 | Moved | StorageError> =>
+          Effect.gen(function*() {
+            const plain = yield* restore(entry(value))
+            if (isLost) return yield* new Moved({ runId })
+            const [sealed] = yield* sealEntries(stamp, [plain])
+            return lines(sealed!)
+          })
         return transact(restore(work), append).pipe(
           Effect.flatMap((now) => {
             status = next

@@ -41,6 +41,7 @@ export {
   ReplayMismatch
 } from "./Replay.ts"
 export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Runs.ts"
+export { type Secret, secret } from "./Secret.ts"
 export { Fenced } from "./Session.ts"
 export { type Called, StepHook } from "./StepHook.ts"
 export type { LogOptions } from "./StepLog.ts"

@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Page } from "../Driver.ts"
 import * as Runs from "../Runs.ts"
+import { hide } from "../Secret.ts"
 import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
 import { root } from "./root.ts"
@@ -67,7 +68,7 @@ export const list = Command.make("list", {
   )
 
 const jsonLines = ({ runs, unreadable }: Page): Array<string> => [
-  ...runs.map((run) => Text.jsonLine(run)),
+  ...runs.map((run) => Text.jsonLine(hide(run))),
   ...unreadable.map(({ error, runId }) =>
     Text.jsonLine({ runId, unreadable: { _tag: error._tag, message: error.message } })
   )

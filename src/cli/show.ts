@@ -9,6 +9,7 @@ import type { Recorded, Wait } from "../Entry.ts"
 import type { Journal } from "../Journal.ts"
 import * as Outline from "../Outline.ts"
 import * as Runs from "../Runs.ts"
+import { hide } from "../Secret.ts"
 import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
 
@@ -66,7 +67,9 @@ interface View extends Status.Status {
   readonly next: ReadonlyArray<string>
 }
 
-const look = ({ entries, rejected, torn }: Journal, status: Status.Draft): View => {
+const look = ({ entries: found, rejected, torn }: Journal, given: Status.Draft): View => {
+  const entries = found.map(hide)
+  const status = hide(given)
   const [start] = entries
   const input = start?.type === "start" ? start.metadata : undefined
   const items = Outline.items(entries).map((item): Outline.Item =>

@@ -78,7 +78,7 @@ export const inTransaction = <A, E, R>(
 ): Effect.Effect<A, E | Storage.StorageError, R | Storage.Storage | SqlClient.SqlClient> =>
   Effect.flatMap(
     Storage.Storage,
-    ({ inTransaction }): Effect.Effect<A, E | Storage.StorageError, R> =>
+    ({ codec, driver: { inTransaction } }): Effect.Effect<A, E | Storage.StorageError, R> =>
       inTransaction === undefined
         ? Effect.fail(
           unsupported("write in the caller's transaction", "the storage is no SQL database")
@@ -86,7 +86,7 @@ export const inTransaction = <A, E, R>(
         : Effect.provideService(
           effect,
           Storage.Storage,
-          Storage.make(inTransaction)
+          Storage.make(inTransaction, codec)
         ) as Effect.Effect<
           A,
           E,

@@ -185,16 +185,46 @@ export const driver = (
       remove: (runId) =>
         at(runId, "jsonl", "remove the files", (name) =>
           Effect.gen(function*() {
+            const run = name.slice(0, -"jsonl".length)
             // The journal first: without it the rest belongs to nobody.
             for (const extension of ["jsonl", "inbox", "lease"]) {
-              yield* files.remove(name.replace(/jsonl$/, extension))
+              yield* files.remove(`${run}${extension}`)
             }
+            const names = yield* files.names
+            yield* Effect.forEach(
+              names.filter((name) => name.startsWith(run) && name.endsWith(".blob")),
+              files.remove
+            )
             yield* files.syncDirectory
             changed(runId, "journal")
           })),
       watch,
       // Other processes write without telling.
-      seesAll: false
+      seesAll: false,
+      blobs: {
+        put: (runId, hash, text) =>
+          at(runId, `${hash}.blob`, "store a value", (name) =>
+            Effect.gen(function*() {
+              yield* files.prepare
+              const bytes = Files.encode(text)
+              const there = yield* files.read(name)
+              if (there !== undefined) {
+                if (Files.decode(there.bytes) === text) return
+                // A crash or a full disk cut it short, and no entry names it yet.
+                yield* files.remove(name)
+              }
+              yield* Effect.scoped(Effect.gen(function*() {
+                const file = yield* files.open(name, true)
+                if ((yield* file.write(bytes)) < bytes.length) return yield* cutShort(runId)
+                yield* file.sync
+              }))
+              yield* files.syncDirectory
+            }).pipe(Effect.uninterruptible)),
+        get: (runId, hash) =>
+          at(runId, `${hash}.blob`, "read a value", (name) =>
+            Effect.map(files.read(name), (found) =>
+              found === undefined ? undefined : Files.decode(found.bytes)))
+      }
     }
     return driver
   })
@@ -202,6 +232,6 @@ export const driver = (
 const cutShort = (runId: string) =>
   new StorageError({
     reason: "Full",
-    doing: `post to run "${runId}"`,
+    doing: `write for run "${runId}"`,
     cause: new Error("the disk took only a part of it")
   })
