@@ -13,7 +13,9 @@ import * as Status from "./Status.ts"
 import { Storage } from "./Storage.ts"
 import { until } from "./Until.ts"
 
+export { type Copied, copy, CopyRejected } from "./Copy.ts"
 export { journal, latestStatus, list, type ReadError, status } from "./Find.ts"
+export { importJournal, ImportRejected, type Options as ImportOptions } from "./Import.ts"
 export {
   cancel,
   deliver,
@@ -45,12 +47,40 @@ export const remove = (
     yield* RunId.check(runId)
     const storage = yield* Storage
     if (
-      (yield* storage.read(runId).pipe(Effect.catchTag("JournalCorrupt", () => Effect.undefined)))
+      (yield* storage.read(runId, "none").pipe(
+        Effect.catchTag("JournalCorrupt", () => Effect.undefined)
+      ))
         ?.version === ""
     ) {
       return yield* new RunNotFound({ runId })
     }
     yield* storage.remove(runId)
+  })
+
+/**
+ * Removes runs that have ended and whose last entry is older than `endedBefore` (UTC milliseconds); gives
+ * their ids. Open runs stay, however old.
+ */
+export const prune = (
+  endedBefore: number
+): Effect.Effect<ReadonlyArray<string>, StorageError, Storage> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage
+    const removed: Array<string> = []
+    for (const status of ["success", "failed", "cancelled", "continued"] as const) {
+      let after: string | undefined
+      do {
+        const page = yield* storage.list({ status, updatedBefore: endedBefore, after })
+        for (const { continuedAs, runId } of page.runs) {
+          // What a run went on as begins with what it handed over.
+          if (continuedAs !== undefined && (yield* storage.version(continuedAs)) === "") continue
+          yield* storage.remove(runId)
+          removed.push(runId)
+        }
+        after = page.cursor
+      } while (after !== undefined)
+    }
+    return removed
   })
 
 /**

@@ -47,6 +47,8 @@ const fileRanks: Record<string, number> = {
   "Find.ts": 4.8,
   "Until.ts": 4.8,
   "Posts.ts": 4.9,
+  "Copy.ts": 4.9,
+  "Import.ts": 4.9,
   "Runs.ts": 5,
   "Opening.ts": 5.5,
   "Ending.ts": 6,
