@@ -7,7 +7,8 @@
  * client behind it sends no named statements (`prepare: false` in `@effect/sql-pg`). Notifications do not
  * pass such a pooler; without them what others write is found by looking once a second.
  */
-import * as Context from "effect/Context"
+import type { PgPoolConfig } from "@effect/sql-pg/PgClient"
+import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -21,6 +22,7 @@ import * as migrations from "./migrations.ts"
 import * as PostgresDriver from "./PostgresDriver.ts"
 
 export { inTransaction, startIn } from "../sql/Transaction.ts"
+export * from "./Plain.ts"
 
 export interface Options {
   /** The schema that the tables are in; default `reprise`. Lower-case letters, digits and `_`. */
@@ -145,4 +147,31 @@ export const layerWithoutMigrations = (
       }
       return yield* storage(options)
     })
+  )
+
+/**
+ * `layer` with a client of its own, by `@effect/sql-pg`: gives the storage and the `SqlClient` that commits
+ * together with it.
+ *
+ * @example
+ * ```ts
+ * import { PostgresStorage } from "reprise/postgres"
+ * import { Config, Layer } from "effect"
+ *
+ * const storage = PostgresStorage.layerConfig({ url: Config.Redacted("DATABASE_URL") })
+ * Layer.isLayer(storage) // => true
+ * ```
+ */
+export const layerConfig = (
+  config: Config.Wrap<PgPoolConfig>,
+  options: Options = {}
+): Layer.Layer<
+  Storage.Storage | SqlClient.SqlClient,
+  Storage.StorageError | Config.ConfigError | SqlError
+> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("@effect/sql-pg/PgClient")),
+      (PgClient) => layer(options).pipe(Layer.provideMerge(PgClient.layerConfig(config)))
+    )
   )
