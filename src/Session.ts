@@ -30,7 +30,7 @@ import * as Record from "./Record.ts"
 import { type Asked, cleanUpMillis } from "./Running.ts"
 import { hide } from "./Secret.ts"
 import { Ledger, type Outcome } from "./session/Ledger.ts"
-import { Transactions } from "./session/Transactions.ts"
+import { Transactions, type Turn } from "./session/Transactions.ts"
 import {
   type Conclusion,
   Fenced,
@@ -127,7 +127,7 @@ class Session extends Ledger {
     this.transactions = new Transactions({
       writer,
       stamp,
-      onWaiting: () => this.wake?.(),
+      onChange: () => this.wake?.(),
       onBroken
     })
     this.lookedAt = this.now.millis
@@ -242,10 +242,6 @@ class Session extends Ledger {
         if (this.cancels.length > 0) yield* this.cancelChildren()
         if (this.failure !== undefined) return yield* Effect.fail(this.failure)
         if (conclusion !== undefined) return conclusion
-        if (this.transactions.waiting.length > 0) {
-          yield* this.commit()
-          continue
-        }
         if (!this.canRunInline()) {
           yield* this.runBesideEachOther()
           continue
@@ -294,21 +290,53 @@ class Session extends Ledger {
     })
   }
 
-  /** Commits what a transaction did together with its entry, which then is the journal's last. */
-  private commit(): Effect.Effect<void, SessionError> {
+  /** Lets a transaction run from its beginning to its end; its entry then is the journal's last. */
+  private transact(): Effect.Effect<void, SessionError> {
     return Effect.gen({ self: this }, function*() {
-      if (this.appender.behind > 0 && !(yield* this.appender.flush())) {
+      if (!(yield* this.appender.flush())) {
         this.fenced = true
         return
       }
-      const done = this.transactions.waiting.shift()
-      if (done === undefined || !this.isPending(done.pending)) return
-      const entry = this.toCommit(done)
-      if (entry === undefined || !(yield* done.commit(entry))) return
+      const turn = this.transactions.waiting.shift()
+      if (turn === undefined || !this.isPending(turn.pending)) return
+      yield* this.startLooking()
+      turn.begin()
+      let entry: Stamped | undefined
+      let othersSince = Infinity
+      while (turn.end === undefined) {
+        if (turn.done !== undefined && !turn.isHanded) {
+          entry = this.toCommit(turn)
+          turn.hand(entry)
+        } else if (this.poked && this.news.length === 0 && !turn.isHanded) {
+          yield* this.look()
+          // Only a cancel cannot wait.
+          if (this.news.some(({ type }) => type === "cancel")) this.dropStep(turn.pending)
+        } else {
+          const now = this.clock.currentTimeMillisUnsafe()
+          const others = this.running.hasArrived || this.news.length > 0 || this.timers.next <= now
+          othersSince = turn.isHanded || !others ? Infinity : Math.min(othersSince, now)
+          if (now - othersSince >= turn.grace) {
+            turn.preempt()
+            othersSince = Infinity
+          }
+          const change = this.untilChange(() => turn.end !== undefined || this.hasToHand(turn))
+          yield* this.atMost(
+            change,
+            turn.isHanded ? Infinity : othersSince === Infinity
+              ? this.timers.next
+              : othersSince + turn.grace
+          )
+        }
+      }
+      if (!turn.end.isCommitted || entry === undefined) return
       this.takeCommitted(entry)
       const told = this.acknowledge([entry])
       if (told !== undefined) yield* told
     })
+  }
+
+  private hasToHand({ done, isHanded }: Turn): boolean {
+    return !isHanded && (done !== undefined || (this.poked && this.news.length === 0))
   }
 
   /** A cancel interrupts what runs in this fiber, so only what it would interrupt anyway runs here. */
@@ -328,8 +356,9 @@ class Session extends Ledger {
         if (this.telling.isHeard) yield* this.telling.announce(pending)
         yield* this.launch(pending)
       }
-      const isNews = this.running.hasArrived || this.transactions.waiting.length > 0
-      if (!isNews && !this.poked && this.mayWait()) {
+      const { waiting } = this.transactions
+      if (waiting.length > 0 && !this.running.hasArrived) return yield* this.transact()
+      if (!this.running.hasArrived && !this.poked && this.mayWait()) {
         yield* this.startLooking()
         yield* this.wait()
       }
@@ -390,12 +419,10 @@ class Session extends Ledger {
     return this.running.isBusy || this.timers.next < Infinity
   }
 
-  /** Until something arrives, is posted, or goes off. */
-  private wait(): Effect.Effect<unknown> {
-    const arrival = Effect.callback<void>((resume) => {
-      if (this.running.hasArrived || this.poked || this.transactions.waiting.length > 0) {
-        return resume(Effect.void)
-      }
+  /** Until something that wakes the worker happens, unless `isThere` holds already. */
+  private untilChange(isThere: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (isThere()) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
         resume(Effect.void)
@@ -404,9 +431,21 @@ class Session extends Ledger {
         this.wake = undefined
       })
     })
-    const { next } = this.timers
-    if (next === Infinity) return arrival
-    return Effect.timeoutOption(arrival, Math.max(0, next - this.clock.currentTimeMillisUnsafe()))
+  }
+
+  /** Until something arrives, is posted, or goes off. */
+  private wait(): Effect.Effect<unknown> {
+    const arrival = this.untilChange(() =>
+      this.running.hasArrived || this.poked || this.transactions.waiting.length > 0
+    )
+    return this.atMost(arrival, this.timers.next)
+  }
+
+  /** Waits no longer than until an instant in UTC milliseconds. */
+  private atMost(change: Effect.Effect<void>, until: number): Effect.Effect<unknown> {
+    return until === Infinity
+      ? change
+      : Effect.timeoutOption(change, Math.max(0, until - this.clock.currentTimeMillisUnsafe()))
   }
 
   // ------------------------------------------------------------------------------------------------

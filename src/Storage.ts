@@ -303,10 +303,11 @@ const makeWriter = (
       // Nobody may go away between the commit and what is known of it.
       Effect.uninterruptibleMask((restore) => {
         let behind = head
-        const next = copyOf(status)
+        let next = status
         const lines = (entry: Journal.Stamped): Append => {
           const sealed = Journal.seal(head, stamp, [entry])
           behind = sealed.head
+          next = copyOf(status)
           add(next, stamp, [entry])
           const row = () => ({ status: copyOf(next), head: behind, taken: [] })
           return { at: version, lines: sealed.lines, row }

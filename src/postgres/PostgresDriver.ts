@@ -5,8 +5,11 @@
  * append behind one state, the second waits for the first, and then finds another version there. An append
  * whose answer was lost is settled by that version, too.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as SqlClient from "effect/sql/SqlClient"
+import * as SqlError from "effect/sql/SqlError"
 import { scanDue } from "../Due.ts"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
@@ -228,18 +231,22 @@ export const make = (
           )
           return sameClient(client, doing).pipe(
             Effect.andThen(outside(client.withTransaction(inside))),
-            Effect.catch((
-              error
+            Effect.catchCause((
+              cause
             ): Effect.Effect<string, E | E2 | Storage.StorageError | Storage.Moved> => {
+              const lost = lostIn(cause)
+              if (lost !== undefined) {
+                return sent === undefined ? Effect.fail(unavailable(doing, lost)) : settle(sent)
+              }
+              const found = Cause.findError(cause)
+              if (Result.isFailure(found)) return Effect.failCause(found.failure)
+              const error = found.success
               if (error instanceof Own) {
                 return Effect.fail(
                   isConflict(error.error) ? unavailable(doing, error.error) : error.error
                 )
               }
-              if (error._tag !== "SqlError") return Effect.fail(error)
-              return sent !== undefined && isLost(error)
-                ? settle(sent)
-                : Effect.fail(toStorageError(doing)(error))
+              return Effect.fail(error._tag === "SqlError" ? toStorageError(doing)(error) : error)
             }),
             Effect.tap(() => Effect.sync(() => changed(runId, "journal")))
           )
@@ -397,6 +404,20 @@ export const make = (
       changed(runId, "journal")
     }
   }
+}
+
+/** The lost connection in a cause: the client cannot roll back then, and says that as a defect. */
+const lostIn = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
+  for (const reason of cause.reasons) {
+    const error = Cause.isFailReason(reason)
+      ? reason.error
+      : Cause.isDieReason(reason)
+      ? reason.defect
+      : undefined
+    const seen = error instanceof Own ? error.error : error
+    if (SqlError.isSqlError(seen) && isLost(seen)) return seen
+  }
+  return undefined
 }
 
 interface StoredLease {

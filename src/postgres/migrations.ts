@@ -60,7 +60,14 @@ const ddl = (q: (table: string) => string): ReadonlyArray<string> => [
 /** The SQL that `migrate` runs, for those whose migrations are somebody else's job. */
 export const statements = (schema: string): ReadonlyArray<string> => [
   `CREATE SCHEMA IF NOT EXISTS ${quoted(schema)}`,
-  ...ddl((table) => `${quoted(schema)}.${table}`)
+  ...ddl((table) => `${quoted(schema)}.${table}`),
+  // As the migrator keeps count.
+  `CREATE TABLE ${quoted(schema)}.migrations (
+    migration_id integer PRIMARY KEY,
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    name text NOT NULL
+  )`,
+  `INSERT INTO ${quoted(schema)}.migrations (migration_id, name) VALUES (1, 'storage')`
 ]
 
 export const quoted = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
@@ -70,13 +77,16 @@ export const migrate = (schema: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     // Two that come at once would both make it.
-    yield* Effect.retry(sql.unsafe(statements(schema)[0]!), { times: 3 })
+    const create = `CREATE SCHEMA IF NOT EXISTS ${quoted(schema)}`
+    yield* Effect.retry(sql.unsafe(create), { times: 3 })
     yield* Migrator.make({})({
       table: `${schema}.migrations`,
       loader: Migrator.fromRecord({
-        "0001_storage": Effect.forEach(statements(schema).slice(1), (one) => sql.unsafe(one), {
-          discard: true
-        })
+        "0001_storage": Effect.forEach(
+          ddl((table) => `${quoted(schema)}.${table}`),
+          (one) => sql.unsafe(one),
+          { discard: true }
+        )
       })
     })
   })

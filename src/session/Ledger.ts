@@ -18,7 +18,7 @@ import * as Replay from "../Replay.ts"
 import { Running } from "../Running.ts"
 import { Timers } from "../Timers.ts"
 import { Hearing, type Stopped } from "./Hearing.ts"
-import type { Done } from "./Transactions.ts"
+import type { Turn } from "./Transactions.ts"
 import { blocked, type Conclusion, type Options, type SessionError, tooLong } from "./Types.ts"
 
 export type Parked = Extract<ChildOutcome<SessionError>, { readonly _tag: "Parked" }>
@@ -150,8 +150,9 @@ export class Ledger {
   }
 
   /** The entry for an outcome that is to be committed before it is fed, or why there is none. */
-  protected toCommit({ attempts, began, pending, value }: Done): Stamped | undefined {
-    const performed = { ok: true, value, attempts } as const
+  protected toCommit({ attempt, done, pending }: Turn): Stamped | undefined {
+    const { attempts, began } = attempt
+    const performed = { ok: true, value: done?.value, attempts } as const
     const entry = Record.step(
       this.o,
       pending,

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Storage } from "../index.ts"
+import { unsupported } from "../sql/Transaction.ts"
 import { type Connection, patience, pause } from "./Connection.ts"
 import { isBusy, toStorageError } from "./Errors.ts"
 
@@ -22,7 +23,7 @@ export interface Commits {
   writers: number
 }
 
-export const make = ({ db, lock, prepare }: Connection): Commits => {
+export const make = ({ client, db, lock, prepare }: Connection): Commits => {
   let waiting: Array<Job> = []
   let isScheduled = false
 
@@ -87,11 +88,22 @@ export const make = ({ db, lock, prepare }: Connection): Commits => {
         const exits = commit([{ doing, work, done: () => {} }])
         if (exits !== undefined) return exits[0] as Exit.Exit<A, Storage.StorageError>
       }
-      return Effect.uninterruptible(
+      const queued = Effect.uninterruptible(
         Effect.callback<A, Storage.StorageError>((resume) => {
           waiting.push({ doing, work, done: resume })
           schedule()
         })
+      )
+      if (!db.isTransaction) return queued
+      // The transaction waits for whoever waits here.
+      return Effect.flatMap(
+        Effect.serviceOption(client.transactionService),
+        ({ _tag }) =>
+          _tag === "None" ? queued : Effect.fail(unsupported(
+            doing,
+            "a transaction is open here, which nothing else can be written beside: "
+              + "use SqliteStorage.inTransaction, or do it behind the transaction"
+          ))
       )
     }
   }
