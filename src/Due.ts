@@ -34,9 +34,9 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     if (journal === undefined || entries.length === 0) return false
     const status = Status.of(runId, entries)
     const { continuedAs } = status
-    if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
-    if (Status.isEnded(status)) return false
+    if (Status.isEnded(status) && continuedAs === undefined) return false
     if ((yield* driver.holder(runId, now)) !== undefined) return false
+    if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
     // One that a hook stopped goes on when it is told to, or is to be cancelled.
     if (status.status === "stopped") return yield* hasPosts(driver, runId, journal, isCancel)
     const { stop } = yield* JournalLimits

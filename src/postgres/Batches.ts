@@ -1,73 +1,64 @@
 /**
- * Group commit: appends of several runs share one statement, and so one round trip and one commit.
+ * What several runs ask at about the same time goes in one statement, and so in one round trip and one
+ * commit: group commit for appends, and the same for what a session reads and claims.
  *
- * Whoever comes while a connection is free is sent at once; whoever comes while all are busy goes together
- * with the others that wait. A run's appends keep their order, since each waits for the one before.
+ * Whoever comes while few statements are under way is sent at once; whoever comes later goes together with
+ * the others that wait. A run's appends keep their order, since each waits for the one before.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Storage } from "../index.ts"
-import type { Columns } from "../sql/Index.ts"
 
-/** One append as a row of the statement. */
-export interface Item extends Columns {
-  readonly runId: string
-  readonly at: string
-  readonly lines: ReadonlyArray<string>
-  readonly taken: ReadonlyArray<string>
+export interface Options<Item, Answer> {
+  /** Asks for all of `items` at once; gives as many answers, in their order. */
+  readonly send: (
+    items: ReadonlyArray<Item>
+  ) => Effect.Effect<ReadonlyArray<Answer>, Storage.StorageError>
+  /** How many statements are under way at most. */
+  readonly underWay: number
+  /** Two with one key are never in one statement. */
+  readonly keyOf: (item: Item) => string
+  /** How much of a statement's `room` an item takes; a first one always fits. */
+  readonly sizeOf: (item: Item) => number
+  readonly room: number
 }
 
-type Answer = Exit.Exit<boolean, Storage.StorageError>
-
-interface Waiting {
+interface Waiting<Item, Answer> {
   readonly item: Item
-  readonly done: (answer: Answer) => void
+  readonly done: (answer: Exit.Exit<Answer, Storage.StorageError>) => void
 }
 
-/** Appends the items that stand at their `at`; gives the ids of those runs. */
-export type Send = (
-  items: ReadonlyArray<Item>
-) => Effect.Effect<ReadonlySet<string>, Storage.StorageError>
-
-/** How many statements are under way at most: one that syncs, and one that is made ready meanwhile. */
-const underWay = 2
-
-/** How many characters of lines one statement carries, unless one append alone has more. */
-const longest = 1_000_000
-
-const sizeOf = ({ lines }: Item) => lines.reduce((sum, line) => sum + line.length, 0)
-
-/** False when the run was not at `at`. */
-export const make = (send: Send): (item: Item) => Effect.Effect<boolean, Storage.StorageError> => {
-  let waiting: Array<Waiting> = []
+export const make = <Item, Answer>(
+  { keyOf, room, send, sizeOf, underWay }: Options<Item, Answer>
+): (item: Item) => Effect.Effect<Answer, Storage.StorageError> => {
+  let waiting: Array<Waiting<Item, Answer>> = []
   let busy = 0
 
-  /** As many as one statement takes; a run is in it once. */
-  const next = (): ReadonlyArray<Waiting> => {
-    const batch: Array<Waiting> = []
-    const later: Array<Waiting> = []
-    const runs = new Set<string>()
+  /** As many as one statement takes, in the order in which they came. */
+  const next = (): ReadonlyArray<Waiting<Item, Answer>> => {
+    const batch: Array<Waiting<Item, Answer>> = []
+    const later: Array<Waiting<Item, Answer>> = []
+    const keys = new Set<string>()
     let size = 0
     for (const one of waiting) {
-      const { runId } = one.item
+      const key = keyOf(one.item)
       const added = sizeOf(one.item)
-      if (runs.has(runId) || (batch.length > 0 && size + added > longest)) later.push(one)
+      if (keys.has(key) || (batch.length > 0 && size + added > room)) later.push(one)
       else {
         batch.push(one)
-        runs.add(runId)
         size += added
       }
+      // What came later for the same key stays behind it.
+      keys.add(key)
     }
     waiting = later
     return batch
   }
 
-  const sendAll = (batch: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+  const sendAll = (batch: ReadonlyArray<Waiting<Item, Answer>>): Effect.Effect<void> =>
     Effect.matchCauseEffect(send(batch.map(({ item }) => item)), {
-      onSuccess: (appended) =>
-        Effect.sync(() =>
-          batch.forEach(({ done, item }) => done(Exit.succeed(appended.has(item.runId))))
-        ),
+      onSuccess: (answers) =>
+        Effect.sync(() => batch.forEach(({ done }, i) => done(Exit.succeed(answers[i]!)))),
       onFailure: (cause) => {
         const error = Exit.findErrorOption(Exit.failCause(cause))
         // One that cannot be written must not take the others with it.
@@ -90,7 +81,7 @@ export const make = (send: Send): (item: Item) => Effect.Effect<boolean, Storage
 
   return (item) =>
     Effect.uninterruptible(
-      Effect.callback<boolean, Storage.StorageError>((resume) => {
+      Effect.callback<Answer, Storage.StorageError>((resume) => {
         waiting.push({ item, done: resume })
         pump()
       })

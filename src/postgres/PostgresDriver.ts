@@ -81,26 +81,31 @@ const statements = (schema: string, channel: string) => {
       SELECT "runId" AS run_id, CASE WHEN state <> 'pending' THEN ${tell}"runId")::text END FROM done`,
     lock: `SELECT version FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
     version: `SELECT version FROM ${t("runs")} WHERE run_id = $1`,
-    read: `SELECT r.version, e.line FROM ${t("runs")} r JOIN ${t("entries")} e ON e.run = r.key
-      WHERE r.run_id = $1 ORDER BY e."offset"`,
+    read: `SELECT r.run_id, r.version, e.line FROM ${t("runs")} r
+      JOIN ${t("entries")} e ON e.run = r.key
+      WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,
     post: `WITH added AS (
         INSERT INTO ${t("inbox")} SELECT $1,
           1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
           EXISTS (SELECT 1 FROM ${t("inbox")} WHERE run_id = $1 AND event_id = $3 AND taken), $4
         ON CONFLICT (run_id, id) DO NOTHING RETURNING run_id
       ) SELECT ${tell}run_id)::text FROM added`,
-    inbox: `SELECT line FROM ${
-      t("inbox")
-    } WHERE run_id = $1 AND position > $2::int ORDER BY position`,
-    acquire: `INSERT INTO ${t("leases")} AS l VALUES ($1, $2, $3::bigint, $4)
+    inbox: `SELECT i.run_id, i.line FROM unnest($1::text[], $2::text[]) AS q(run_id, after)
+      JOIN ${t("inbox")} i ON i.run_id = q.run_id AND i.position > q.after::int
+      ORDER BY i.run_id, i.position`,
+    acquire: `INSERT INTO ${t("leases")} AS l
+      SELECT run_id, token, until::bigint, $4 FROM unnest($1::text[], $2::text[], $3::text[])
+        AS q(run_id, token, until) ORDER BY run_id
       ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
         owner = excluded.owner
-      WHERE l.until <= $5::bigint OR l.token = excluded.token RETURNING 1 AS taken`,
+      WHERE l.until <= $5::bigint OR l.token = excluded.token RETURNING run_id`,
     inherit: `UPDATE ${t("leases")} SET token = $2, until = $3::bigint, owner = $4
       WHERE run_id = $1 AND token IN ($5, $2) RETURNING 1 AS taken`,
     renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2
       RETURNING 1 AS taken`,
-    release: `DELETE FROM ${t("leases")} WHERE run_id = $1 AND token = $2`,
+    release: `DELETE FROM ${t("leases")} l
+      USING unnest($1::text[], $2::text[]) AS q(run_id, token)
+      WHERE l.run_id = q.run_id AND l.token = q.token`,
     lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
     owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
       WHERE until > $1::bigint GROUP BY owner`,
@@ -140,7 +145,43 @@ const statements = (schema: string, channel: string) => {
   }
 }
 
-type Param = string | number | null
+type Param = string | number | null | ReadonlyArray<string>
+
+/** One append as a row of its statement. */
+interface Item extends Columns {
+  readonly runId: string
+  readonly at: string
+  readonly lines: ReadonlyArray<string>
+  readonly taken: ReadonlyArray<string>
+}
+
+interface Claimed {
+  readonly runId: string
+  readonly token: string
+  /** UTC milliseconds. */
+  readonly now: number
+  readonly until: number
+}
+
+interface Looked {
+  readonly runId: string
+  readonly after: string
+}
+
+interface Line {
+  readonly run_id: string
+  readonly line: string
+}
+
+/** How many characters of lines one append statement carries, unless one append alone has more. */
+const longest = 1_000_000
+
+/** How many runs one other statement is about. */
+const widest = 64
+
+const one = () => 1
+
+const byRun = ({ runId }: { readonly runId: string }) => runId
 
 export const make = (
   { channel, client, joins, schema, self }: Options
@@ -160,7 +201,22 @@ export const make = (
       ? Effect.andThen(openOn(client, doing), once<A>(doing, text, params))
       : outside(patiently(once<A>(doing, text, params)))
 
-  const send: Batches.Send = (items) =>
+  /** Asks for one, or for all that wait; in a transaction of the caller's each by itself. */
+  const batched = <I, A>(
+    doing: (item: I) => string,
+    send: (items: ReadonlyArray<I>) => Effect.Effect<ReadonlyArray<A>, Storage.StorageError>,
+    options: Omit<Batches.Options<I, A>, "send">
+  ): (item: I) => Effect.Effect<A, Storage.StorageError> =>
+    joins
+      ? (item) => Effect.andThen(openOn(client, doing(item)), Effect.map(send([item]), ([a]) => a!))
+      : Batches.make({ ...options, send })
+  const asked = <A>(doing: string, text: string, ...params: ReadonlyArray<Param>) =>
+    joins ? once<A>(doing, text, params) : patiently(once<A>(doing, text, params))
+  const of = (what: string, items: ReadonlyArray<{ readonly runId: string }>) =>
+    items.length === 1 ? `${what} of run "${items[0]!.runId}"` : `${what} of ${items.length} runs`
+
+  /** Whether each was at its `at`. */
+  const send = (items: ReadonlyArray<Item>) =>
     Effect.map(
       once<{ run_id: string }>(
         items.length === 1 ? `append to run "${items[0]!.runId}"` : "append to runs",
@@ -168,17 +224,102 @@ export const make = (
         // Its children are JSON already.
         [JSON.stringify(items.map((item) => ({ ...item, children: childrenOf(item) })))]
       ),
-      (rows) => new Set(rows.map(({ run_id }) => run_id))
+      (rows) => {
+        const appended = new Set(rows.map(({ run_id }) => run_id))
+        return items.map(({ runId }) => appended.has(runId))
+      }
     )
-  const append = joins
-    ? (item: Batches.Item) =>
-      Effect.andThen(
-        openOn(client, `append to run "${item.runId}"`),
-        Effect.map(send([item]), (done) => done.has(item.runId))
-      )
-    : Batches.make(send)
+  const append = batched((item: Item) => `append to run "${item.runId}"`, send, {
+    // One that syncs, and one that is made ready meanwhile.
+    underWay: 2,
+    keyOf: byRun,
+    sizeOf: ({ lines }) => lines.reduce((sum, line) => sum + line.length, 0),
+    room: longest
+  })
+  const others = { underWay: 1, room: widest, sizeOf: one }
+  const read = batched(
+    ({ runId }: { readonly runId: string }) => `read the journal of run "${runId}"`,
+    (items) =>
+      Effect.map(
+        asked<Line & { version: string }>(
+          of("read the journal", items),
+          asks.read,
+          items.map(byRun)
+        ),
+        (rows) => {
+          const found = new Map<string, { lines: Array<string>; version: string }>()
+          for (const { line, run_id, version } of rows) {
+            const known = found.get(run_id)
+            if (known === undefined) found.set(run_id, { lines: [line], version })
+            else known.lines.push(line)
+          }
+          return items.map(({ runId }): Storage.Stored => {
+            const { lines, version } = found.get(runId) ?? { lines: [], version: "" }
+            return { text: lines.map((line) => `${line}\n`).join(""), version }
+          })
+        }
+      ),
+    { ...others, keyOf: byRun }
+  )
+  const inbox = batched(
+    ({ runId }: Looked) => `read the inbox of run "${runId}"`,
+    (items) =>
+      Effect.map(
+        asked<Line>(
+          of("read the inbox", items),
+          asks.inbox,
+          items.map(byRun),
+          items.map(({ after }) => String(Number(after)))
+        ),
+        (rows) => {
+          const found = new Map<string, Array<string>>()
+          for (const { line, run_id } of rows) {
+            const known = found.get(run_id)
+            if (known === undefined) found.set(run_id, [line])
+            else known.push(line)
+          }
+          return items.map(({ runId }) => found.get(runId) ?? [])
+        }
+      ),
+    { ...others, keyOf: byRun }
+  )
+  const owner = JSON.stringify(self.name)
+  const claim = batched(
+    ({ runId }: Claimed) => `take the lease of run "${runId}"`,
+    (items) =>
+      Effect.map(
+        asked<{ run_id: string }>(
+          of("take the lease", items),
+          asks.acquire,
+          items.map(byRun),
+          items.map(({ token }) => token),
+          items.map(({ until }) => String(until)),
+          owner,
+          Math.min(...items.map(({ now }) => now))
+        ),
+        (rows) => {
+          const taken = new Set(rows.map(({ run_id }) => run_id))
+          return items.map(({ runId }) => taken.has(runId))
+        }
+      ),
+    { ...others, keyOf: byRun }
+  )
+  const giveBack = batched(
+    ({ runId }: Pick<Claimed, "runId" | "token">) => `release the lease of run "${runId}"`,
+    (items) =>
+      Effect.as(
+        asked(
+          of("release the lease", items),
+          asks.release,
+          items.map(byRun),
+          items.map(({ token }) => token)
+        ),
+        items
+      ),
+    { ...others, keyOf: byRun }
+  )
 
-  const itemOf = (runId: string, { at, lines, row }: Storage.Append): Batches.Item => {
+  const itemOf = (runId: string, { at, lines, row }: Storage.Append): Item => {
     const told = row()
     return { ...columnsOf(told), runId, at, lines, taken: told.taken.map(toColumn) }
   }
@@ -186,13 +327,13 @@ export const make = (
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = Effect.fail(new Storage.Moved({ runId }))
-    const told = ({ version }: Batches.Item) => (isMine: boolean) => {
+    const told = ({ version }: Item) => (isMine: boolean) => {
       if (!isMine) return moved
       changed(runId, "journal")
       return Effect.succeed(version)
     }
     /** Waits until a commit whose answer was lost is one or is none. */
-    const settle = ({ at, version }: Batches.Item) =>
+    const settle = ({ at, version }: Item) =>
       Effect.flatMap(
         ask<{ version: string }>(doing, asks.lock, runId),
         ([row]): Effect.Effect<string, Storage.StorageError | Storage.Moved> =>
@@ -213,15 +354,15 @@ export const make = (
         toAppend: (value: A) => Effect.Effect<Storage.Append, E2>
       ) =>
         Effect.suspend(() => {
-          let sent: Batches.Item | undefined
+          let sent: Item | undefined
           const inside = Effect.mapError(work, (error) => new Own<E>(error)).pipe(
             Effect.flatMap((value) =>
               Effect.flatMap(
                 Effect.mapError(toAppend(value), (error) => new Own<E2>(error)),
                 (what) => {
                   const item = itemOf(runId, what)
-                  return Effect.flatMap(send([item]), (done) => {
-                    if (!done.has(runId)) return moved
+                  return Effect.flatMap(send([item]), ([isMine]) => {
+                    if (isMine !== true) return moved
                     sent = item
                     return Effect.succeed(item.version)
                   })
@@ -271,18 +412,7 @@ export const make = (
     )
 
   const driver: Storage.Driver = {
-    read: (runId) =>
-      Effect.map(
-        ask<{ version: string; line: string }>(
-          `read the journal of run "${runId}"`,
-          asks.read,
-          runId
-        ),
-        (rows) => ({
-          text: rows.map(({ line }) => `${line}\n`).join(""),
-          version: rows[0]?.version ?? ""
-        })
-      ),
+    read: (runId) => read({ runId }),
     version: (runId) =>
       Effect.map(
         ask<{ version: string }>(`look at the journal of run "${runId}"`, asks.version, runId),
@@ -307,26 +437,16 @@ export const make = (
       )
     },
     inbox: (runId, after) =>
-      Effect.map(
-        ask<{ line: string }>(
-          `read the inbox of run "${runId}"`,
-          asks.inbox,
-          runId,
-          Number(after)
-        ),
-        (rows) => ({
-          text: rows.map(({ line }) => `${line}\n`).join(""),
-          cursor: rows.length === 0 ? after : String(Number(after) + rows.length),
-          before: Number(after)
-        })
-      ),
+      Effect.map(inbox({ runId, after }), (lines) => ({
+        text: lines.map((line) => `${line}\n`).join(""),
+        cursor: lines.length === 0 ? after : String(Number(after) + lines.length),
+        before: Number(after)
+      })),
     acquire: (runId, now, until) =>
       Effect.gen(function*() {
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
-        const owner = JSON.stringify(self.name)
-        const taken = yield* ask(doing, asks.acquire, runId, token, until, owner, now)
-        if (taken.length > 0) return { _tag: "Acquired", token }
+        if (yield* claim({ runId, token, now, until })) return { _tag: "Acquired", token }
         const held = yield* leaseOf(runId)
         const by = yield* holderOf(self, held, now)
         if (by !== undefined) return { _tag: "Held", by }
@@ -341,8 +461,7 @@ export const make = (
         ask(`renew the lease of run "${runId}"`, asks.renew, runId, token, until),
         (rows) => rows.length > 0
       ),
-    release: (runId, token) =>
-      Effect.asVoid(ask(`release the lease of run "${runId}"`, asks.release, runId, token)),
+    release: (runId, token) => Effect.asVoid(giveBack({ runId, token })),
     holder: (runId, now) => Effect.flatMap(leaseOf(runId), (lease) => holderOf(self, lease, now)),
     list: (query, now) =>
       Effect.gen(function*(): Effect.gen.Return<Storage.Page, Storage.StorageError> {
@@ -428,5 +547,4 @@ interface StoredLease {
 
 const leaseRow = ({ until, ...row }: StoredLease): LeaseRow => ({ ...row, until: Number(until) })
 
-const childrenOf = ({ children }: Batches.Item): unknown =>
-  children === null ? null : JSON.parse(children)
+const childrenOf = ({ children }: Item): unknown => children === null ? null : JSON.parse(children)

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Storage } from "../index.ts"
-import { unsupported } from "../sql/Transaction.ts"
+import { unavailable, unsupported } from "../sql/Transaction.ts"
 import { type Connection, patience, pause } from "./Connection.ts"
 import { isBusy, toStorageError } from "./Errors.ts"
 
@@ -41,37 +41,65 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
       return results
     } catch (error) {
       if (db.isTransaction) prepare("ROLLBACK").run()
-      // One that cannot be written must not take the others with it.
-      return jobs.length === 1
-        ? failed(jobs, error)
-        : jobs.flatMap((job) => commit([job]) ?? failed([job], error))
+      return failed(jobs, error)
     }
   }
 
-  const flush = (since: number, tries: number): Effect.Effect<void> =>
+  /** Commits what waits, as far as nobody is in the way; false when somebody is. */
+  const commitAll = (): boolean => {
+    const jobs = waiting
+    waiting = []
+    const exits = commit(jobs)
+    if (exits === undefined) {
+      waiting = [...jobs, ...waiting]
+      return false
+    }
+    if (jobs.length === 1 || exits.every(Exit.isSuccess)) {
+      jobs.forEach(({ done }, i) => done(exits[i]!))
+      return true
+    }
+    // One that cannot be written must not take the others with it.
+    for (const [i, job] of jobs.entries()) {
+      const exit = commit([job])
+      if (exit === undefined) {
+        waiting = [...jobs.slice(i), ...waiting]
+        return false
+      }
+      job.done(exit[0]!)
+    }
+    return true
+  }
+
+  const giveUp = (why: string) => {
+    const jobs = waiting
+    waiting = []
+    jobs.forEach(({ doing, done }) => done(Exit.fail(unavailable(doing, new Error(why)))))
+  }
+
+  /** `isLocked` says that no transaction of Effect's client can be open. */
+  const flush = (since: number, tries: number, isLocked = false): Effect.Effect<void> =>
     Effect.suspend(() => {
-      // A transaction of the user's is open on this connection.
-      if (db.isTransaction) return lock.withPermit(flush(since, tries))
-      const jobs = waiting
-      waiting = []
-      const exits = commit(jobs)
-      if (exits === undefined) {
-        waiting = [...jobs, ...waiting]
-        if (performance.now() - since < patience) {
-          return Effect.andThen(pause(tries), flush(since, tries + 1))
-        }
-        const given = waiting
-        waiting = []
+      if (db.isTransaction && !isLocked) return lock.withPermit(flush(since, tries, true))
+      const isBegunByHand = db.isTransaction
+      if (!isBegunByHand && commitAll()) {
         isScheduled = false
-        const error = new Error(`another process has been writing for ${patience} ms`)
-        given.forEach(({ doing, done }) =>
-          done(Exit.fail(toStorageError(doing)(Object.assign(error, { errcode: 5 }))))
+        if (waiting.length > 0) schedule()
+        return Effect.void
+      }
+      if (performance.now() - since >= patience) {
+        isScheduled = false
+        giveUp(
+          isBegunByHand
+            ? `a transaction that was begun by hand has been open for ${patience} ms: use sql.withTransaction`
+            : `another process has been writing for ${patience} ms`
         )
         return Effect.void
       }
-      isScheduled = false
-      jobs.forEach(({ done }, i) => done(exits[i]!))
-      return Effect.void
+      // Without the lock: who began by hand may need it to commit.
+      return Effect.asVoid(Effect.andThen(
+        pause(tries),
+        Effect.sync(() => Effect.runFork(flush(since, tries + 1)))
+      ))
     })
 
   const schedule = () => {

@@ -5,6 +5,8 @@ import { Storage } from "../index.ts"
 
 const busy = 5
 const locked = 6
+/** Somebody is setting up the write-ahead log. */
+const protocol = 15
 
 /** The primary result code of what `node:sqlite` threw. */
 const codeOf = (error: unknown): number | undefined =>
@@ -16,12 +18,13 @@ const codeOf = (error: unknown): number | undefined =>
 /** Whether another connection is in the way, and nothing was done. */
 export const isBusy = (error: unknown): boolean => {
   const code = codeOf(error)
-  return code === busy || code === locked
+  return code === busy || code === locked || code === protocol
 }
 
 const reasons: Readonly<Record<number, Storage.StorageError["reason"]>> = {
   [busy]: "Unavailable",
   [locked]: "Unavailable",
+  [protocol]: "Unavailable",
   // PERM, READONLY, CANTOPEN, AUTH
   3: "Denied",
   8: "Denied",
@@ -31,5 +34,28 @@ const reasons: Readonly<Record<number, Storage.StorageError["reason"]>> = {
   13: "Full"
 }
 
+/** What the file system says when the file is made. */
+const ofFiles: Readonly<Record<string, Storage.StorageError["reason"]>> = {
+  EACCES: "Denied",
+  EPERM: "Denied",
+  EROFS: "Denied",
+  EISDIR: "Denied",
+  ENOTDIR: "Denied",
+  EEXIST: "Denied",
+  ELOOP: "Denied",
+  ENOSPC: "Full",
+  EDQUOT: "Full",
+  EMFILE: "Full",
+  ENFILE: "Full"
+}
+
+const reasonOf = (cause: unknown): Storage.StorageError["reason"] => {
+  const code = codeOf(cause)
+  if (code !== undefined) return reasons[code] ?? "Unknown"
+  return cause instanceof Error && "code" in cause
+    ? ofFiles[String(cause.code)] ?? "Unknown"
+    : "Unknown"
+}
+
 export const toStorageError = (doing: string) => (cause: unknown): Storage.StorageError =>
-  new Storage.StorageError({ reason: reasons[codeOf(cause) ?? 0] ?? "Unknown", doing, cause })
+  new Storage.StorageError({ reason: reasonOf(cause), doing, cause })
