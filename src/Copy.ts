@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { StorageError } from "./Driver.ts"
+import type { Posted, StorageError } from "./Driver.ts"
 import { found, type ReadError } from "./Find.ts"
 import * as Inbox from "./Inbox.ts"
 import { crc32Hex } from "./internal/crc32.ts"
@@ -49,9 +49,14 @@ const acceptedLines = (text: string, { entries }: Journal.Journal): ReadonlyArra
   return lines
 }
 
-const blobsOf = ({ entries }: Journal.Journal): ReadonlyArray<string> => [
+/** What has values that are kept elsewhere. */
+interface Holding {
+  readonly sealed?: Journal.Recorded["sealed"]
+}
+
+const blobsOf = (holding: ReadonlyArray<Holding>): ReadonlyArray<string> => [
   ...new Set(
-    entries.flatMap(({ sealed }) => Object.values(sealed ?? {}).flatMap(({ blob }) => blob ?? []))
+    holding.flatMap(({ sealed }) => Object.values(sealed ?? {}).flatMap(({ blob }) => blob ?? []))
   )
 ]
 
@@ -116,7 +121,13 @@ const copyHeld = (
     const journal = yield* Effect.fromResult(Journal.read(runId, text))
     const lines = acceptedLines(text, journal)
 
-    const blobs = blobsOf(journal)
+    const there = yield* to.read(runId, "none")
+    const isThere = there.journal.head.prev === journal.head.prev
+    if (!isThere && there.version !== "") {
+      return yield* reject("the other storage has another run of that id")
+    }
+    const posts = yield* postsOf(runId, from, journal)
+    const blobs = blobsOf([...journal.entries, ...posts.map(({ posted }) => posted)])
     for (const hash of blobs) {
       const value = yield* from.driver.blobs?.get(runId, hash) ?? Effect.undefined
       if (value === undefined) return yield* reject(`its value ${hash} is not there`)
@@ -126,15 +137,12 @@ const copyHeld = (
       yield* to.driver.blobs.put(runId, hash, value)
     }
 
-    const posts = yield* postsOf(runId, from, journal)
-    for (const { eventId, line } of posts) {
+    for (const { line, posted: { eventId } } of posts) {
       const id = `${eventId}:${journal.head.incarnation}:${crc32Hex(line)}`
       yield* to.driver.post(runId, { id, eventId, line })
     }
 
-    const there = yield* to.read(runId, "none")
-    if (there.journal.head.prev !== journal.head.prev) {
-      if (there.version !== "") return yield* reject("the other storage has another run of that id")
+    if (!isThere) {
       yield* Effect.scoped(Effect.flatMap(
         to.driver.writer(runId),
         (writer) => writer.append("", lines, () => rowOf(journal))
@@ -149,8 +157,8 @@ const copyHeld = (
       return yield* reject("what arrived is not what was sent")
     }
     const inbox = yield* postsOf(runId, to, journal)
-    const isThere = new Set(inbox.map(({ line }) => line))
-    if (posts.some(({ line }) => !isThere.has(line))) {
+    const arrivedLines = new Set(inbox.map(({ line }) => line))
+    if (posts.some(({ line }) => !arrivedLines.has(line))) {
       return yield* reject("a post did not arrive")
     }
     return { runId, entries: lines.length, posts: posts.length, blobs: blobs.length }
@@ -163,9 +171,9 @@ const postsOf = (runId: string, storage: Storage["Service"], journal: Journal.Jo
     const known = Journal.takenIds(journal.entries)
     const lines = text.split("\n").filter((line) => Journal.verifies(line, 0, line.length))
     const posts = yield* Effect.fromResult(Inbox.read(runId, text, before))
-    return posts.flatMap(({ eventId, incarnation }, i) =>
-      incarnation === journal.head.incarnation && !known.has(eventId)
-        ? [{ eventId, line: lines[i]! }]
+    return posts.flatMap((posted, i) =>
+      posted.incarnation === journal.head.incarnation && !known.has(posted.eventId)
+        ? [{ posted: posted as Posted & Holding, line: lines[i]! }]
         : []
     )
   })

@@ -48,7 +48,7 @@ const advice: Record<typeof Reason.Type, string> = {
   Full:
     "The run is unharmed and stays where its last acknowledged entry left it; free some space, then resume it.",
   Denied:
-    "Check that the storage exists, belongs to this user and lets it write; nothing was written.",
+    "Check that the storage exists and lets this user write, and that the keys are the right ones; nothing was written.",
   Unsupported: "Nothing was written.",
   Unknown:
     "The run stays where its last acknowledged entry left it; resume it once the storage works."

@@ -14,6 +14,7 @@ import { Undecodable } from "./Machine.ts"
 import { RunExists } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
+import { hide } from "./Secret.ts"
 import type { Loaded } from "./Storage.ts"
 
 /** The journal was made by another version of the workflow, or of reprise, than this code is. */
@@ -114,7 +115,7 @@ const sameInput = (
   return encoded.ok && equals(encoded.json, metadata)
 }
 
-const brief = (json: unknown): string => (JSON.stringify(json) ?? "nothing").slice(0, 200)
+const brief = (json: unknown): string => (JSON.stringify(hide(json)) ?? "nothing").slice(0, 200)
 
 const writerId = () => RunId.randomText(8)
 

@@ -400,7 +400,8 @@ const show = (entry: Machine.Divergence["expected"]): string => {
   }
 }
 
-const own = import.meta.url.slice(0, import.meta.url.lastIndexOf("/") + 1)
+/** Where this library is; in a bundle there may be no such place. */
+const own = import.meta.url?.slice(0, import.meta.url.lastIndexOf("/") + 1) ?? "no url"
 const location = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?$/
 
 /** The first line of a stack that is the user's: not this library's, not the platform's. */

@@ -62,11 +62,19 @@ const encodeTime = (millis: number): string => {
   return out
 }
 
+/** Bytes that were drawn and not used yet: drawing costs the same for many. */
+const drawn = new Uint8Array(1_024)
+let used = drawn.length
+
 /** `length` random characters of 5 bits each, from the platform's cryptographic source. */
 export const randomText = (length: number): string => {
   let out = ""
-  for (const byte of globalThis.crypto.getRandomValues(new Uint8Array(length))) {
-    out += alphabet[byte & 31]
+  for (let i = 0; i < length; i++) {
+    if (used === drawn.length) {
+      globalThis.crypto.getRandomValues(drawn)
+      used = 0
+    }
+    out += alphabet[drawn[used++]! & 31]
   }
   return out
 }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "./Driver.ts"
 import { latestStatus, type ReadError, status } from "./Find.ts"
+import { isEnd } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -67,13 +68,16 @@ export const prune = (
   Effect.gen(function*() {
     const storage = yield* Storage
     const removed: Array<string> = []
-    for (const status of ["success", "failed", "cancelled", "continued"] as const) {
+    // Of a chain the first ones first: each goes as long as the one behind it is there.
+    for (const status of ["continued", "success", "failed", "cancelled"] as const) {
       let after: string | undefined
       do {
         const page = yield* storage.list({ status, updatedBefore: endedBefore, after })
-        for (const { continuedAs, runId } of page.runs) {
+        for (const { continuedAs, parent, runId } of page.runs) {
           // What a run went on as begins with what it handed over.
           if (continuedAs !== undefined && (yield* storage.version(continuedAs)) === "") continue
+          // An open parent may not have heard of it yet, and would begin it anew.
+          if (parent !== undefined && (yield* isOpen(storage, parent.runId))) continue
           yield* storage.remove(runId)
           removed.push(runId)
         }
@@ -82,6 +86,15 @@ export const prune = (
     }
     return removed
   })
+
+const isOpen = (storage: Storage["Service"], runId: string) =>
+  Effect.map(
+    Effect.orElseSucceed(storage.read(runId, "none"), () => undefined),
+    (loaded) => {
+      const last = loaded?.journal.entries.at(-1)
+      return last !== undefined && !isEnd(last)
+    }
+  )
 
 /**
  * The run's state now and after every change of its journal and its published progress, until it ends.

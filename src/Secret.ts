@@ -48,10 +48,15 @@ export const secret = <S extends Schema.Top>(schema: S): Secret<S> =>
 export const hidesAll = (ast: unknown, seen = new Set<unknown>()): boolean => {
   if (typeof ast !== "object" || ast === null || seen.has(ast)) return false
   seen.add(ast)
-  const { annotations } = ast as { readonly annotations?: Readonly<Record<string, unknown>> }
+  const { annotations, thunk } = ast as {
+    readonly annotations?: Readonly<Record<string, unknown>>
+    /** Of a schema that names itself. */
+    readonly thunk?: () => unknown
+  }
   const representation = annotations?.representation as { readonly id?: unknown } | undefined
   if (representation?.id === "effect/schema/Redacted") return annotations?.[annotation] !== true
   return Object.values(ast).some((part) => hidesAll(part, seen))
+    || (typeof thunk === "function" && hidesAll(thunk(), seen))
 }
 
 const isSecret = (json: object): json is { readonly [mark]: Schema.Json } =>

@@ -36,6 +36,7 @@ import * as Status from "./Status.ts"
 import * as Values from "./Values.ts"
 
 export * from "./Driver.ts"
+export { scanDue } from "./Due.ts"
 export type { SealedText, ValueCodec } from "./Values.ts"
 
 /** A journal and its state in the storage. */
@@ -121,6 +122,13 @@ export const rowOf = ({ entries, head, runId }: Journal.Journal): Row => ({
   head,
   taken: Array.from(Journal.takenIds(entries))
 })
+
+/** The state of a journal, for a driver without an index; `isHeld` is whether its lease is live. */
+export const statusOf = (
+  { entries, runId }: Journal.Journal,
+  isHeld: boolean
+): Status.Status | undefined =>
+  entries.length === 0 ? undefined : Status.withOwner(Status.of(runId, entries), isHeld)
 
 /** The service over a driver; `codec` seals the values. */
 export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Service"] => {
@@ -260,7 +268,7 @@ const makeWriter = (
   const sealEntries = (stamp: Journal.Stamp, entries: ReadonlyArray<Journal.Stamped>) =>
     Values.isPlain(values, entries)
       ? Effect.succeed(entries)
-      : Values.sealEntries(values, runId, stamp.incarnation, head.offset, entries)
+      : Values.sealEntries(values, { runId, incarnation: stamp.incarnation }, head.offset, entries)
   const append: Writer["append"] = (stamp, entries) =>
     Values.isPlain(values, entries)
       ? appendNow(stamp, entries)

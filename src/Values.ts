@@ -36,10 +36,10 @@ const fields = ["metadata", "base", "result", "error", "value"] as const
 
 const utf8 = new TextEncoder()
 
-/** SHA-256, in hexadecimal. */
-const hashOf = (text: string) =>
+/** SHA-256, in hexadecimal; of a text in one life of a run, so that no other one removes it. */
+const hashOf = (incarnation: string, text: string) =>
   Effect.map(
-    Effect.promise(() => crypto.subtle.digest("SHA-256", utf8.encode(text))),
+    Effect.promise(() => crypto.subtle.digest("SHA-256", utf8.encode(`${incarnation} ${text}`))),
     (bytes) => Array.from(new Uint8Array(bytes), (b) => b.toString(16).padStart(2, "0")).join("")
   )
 
@@ -51,39 +51,51 @@ export const isPlain = ({ blobs, codec }: Values, entries: ReadonlyArray<Stamped
   codec === undefined
   && (blobs === undefined || entries.every(({ json }) => json.length <= inline))
 
+/** Where a value stands: one that was moved to another entry, or another run, does not open. */
+interface Place {
+  readonly runId: string
+  readonly incarnation: string
+  /** The offset of its entry, or the id of its event. */
+  readonly at: number | string
+}
+
+const named = ({ at, incarnation, runId }: Place, field: string) =>
+  `${runId} ${incarnation} ${at} ${field}`
+
 const sealText = (
   { blobs, codec }: Values,
-  runId: string,
+  place: Place,
   json: string,
-  at: string
+  field: string
 ): Effect.Effect<Sealed | undefined, StorageError> =>
   Effect.gen(function*() {
     const sealed: SealedText | undefined = codec === undefined
       ? undefined
-      : yield* codec.seal(json, at)
+      : yield* codec.seal(json, named(place, field))
     const { text } = sealed ?? { text: json }
     if (blobs === undefined || text.length <= inline) return sealed
-    const blob = yield* hashOf(text)
-    yield* blobs.put(runId, blob, text)
+    const blob = yield* hashOf(place.incarnation, text)
+    yield* blobs.put(place.runId, blob, text)
     const { text: _, ...rest } = sealed ?? {}
     return { ...rest, blob, length: text.length }
   })
 
 const openText = (
   { blobs, codec }: Values,
-  runId: string,
+  place: Place,
   sealed: Sealed,
-  at: string
+  field: string
 ): Effect.Effect<string, StorageError> =>
   Effect.gen(function*() {
+    const { incarnation, runId } = place
     const doing = `open a value of run "${runId}"`
     const text = sealed.text ?? (yield* blobs?.get(runId, sealed.blob ?? "") ?? Effect.undefined)
     if (text === undefined) return yield* damaged(doing, `its blob ${sealed.blob} is not there`)
-    if (sealed.blob !== undefined && (yield* hashOf(text)) !== sealed.blob) {
+    if (sealed.blob !== undefined && (yield* hashOf(incarnation, text)) !== sealed.blob) {
       return yield* damaged(doing, `its blob ${sealed.blob} was changed`)
     }
     if (!isEncoded(sealed)) return text
-    if (codec !== undefined) return yield* codec.open({ ...sealed, text }, at)
+    if (codec !== undefined) return yield* codec.open({ ...sealed, text }, named(place, field))
     const cause = new Error(
       "it is encoded; provide the Storage.layerCodec that it was written with"
     )
@@ -97,14 +109,14 @@ const isEncoded = (sealed: Sealed) =>
 type Fields = Readonly<Record<string, unknown>>
 
 /** The object without the values that are kept elsewhere or encoded. */
-const seal = <A extends object>(values: Values, runId: string, given: A, at: string) =>
+const seal = <A extends object>(values: Values, place: Place, given: A) =>
   Effect.gen(function*() {
     const kept: Record<string, unknown> = { ...given as Fields }
     const sealed: Record<string, Sealed> = {}
     for (const field of fields) {
       const value = (given as Fields)[field]
       if (value === undefined) continue
-      const made = yield* sealText(values, runId, JSON.stringify(value), `${at} ${field}`)
+      const made = yield* sealText(values, place, JSON.stringify(value), field)
       if (made === undefined) continue
       delete kept[field]
       sealed[field] = made
@@ -112,33 +124,28 @@ const seal = <A extends object>(values: Values, runId: string, given: A, at: str
     return (Object.keys(sealed).length === 0 ? given : { ...kept, sealed }) as A
   })
 
-const open = <A extends object>(values: Values, runId: string, given: A, at: string) =>
+const open = <A extends object>(values: Values, place: Place, given: A) =>
   Effect.gen(function*() {
     const { sealed, ...kept } = given as { readonly sealed?: Readonly<Record<string, Sealed>> }
     if (sealed === undefined) return given
     const opened: Record<string, Schema.Json> = {}
     for (const [field, one] of Object.entries(sealed)) {
-      opened[field] = JSON.parse(yield* openText(values, runId, one, `${at} ${field}`))
+      opened[field] = JSON.parse(yield* openText(values, place, one, field))
     }
     return { ...kept, ...opened } as A
   })
 
-/** Where an entry stands: a value that was moved to another entry, or another run, does not open. */
-const placeOf = (runId: string, incarnation: string, at: number | string) =>
-  `${runId} ${incarnation} ${at}`
-
 /** Entries as they are to be stored from `offset` on. */
 export const sealEntries = (
   values: Values,
-  runId: string,
-  incarnation: string,
+  { incarnation, runId }: Pick<Place, "runId" | "incarnation">,
   offset: number,
   entries: ReadonlyArray<Stamped>
 ): Effect.Effect<ReadonlyArray<Stamped>, StorageError> =>
   Effect.forEach(entries, ({ json, timestamp }, i) =>
     Effect.map(
       // Made of the text: a body may have changed the values since.
-      seal<Entry>(values, runId, JSON.parse(json), placeOf(runId, incarnation, offset + i)),
+      seal<Entry>(values, { runId, incarnation, at: offset + i }, JSON.parse(json)),
       (entry) => ({ entry, json: JSON.stringify(entry), timestamp })
     ))
 
@@ -148,12 +155,12 @@ export const openEntry = (
   runId: string,
   entry: Recorded
 ): Effect.Effect<Recorded, StorageError> =>
-  open(values, runId, entry, placeOf(runId, entry.incarnation, entry.offset))
+  open(values, { runId, incarnation: entry.incarnation, at: entry.offset }, entry)
 
 export const sealPost = (values: Values, runId: string, posted: Posted) =>
   values.codec === undefined && JSON.stringify(posted).length <= inline
     ? Effect.succeed(posted)
-    : seal(values, runId, posted, placeOf(runId, posted.incarnation, posted.eventId))
+    : seal(values, { runId, incarnation: posted.incarnation, at: posted.eventId }, posted)
 
 export const openPost = (values: Values, runId: string, posted: Posted) =>
-  open(values, runId, posted, placeOf(runId, posted.incarnation, posted.eventId))
+  open(values, { runId, incarnation: posted.incarnation, at: posted.eventId }, posted)

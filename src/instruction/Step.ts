@@ -162,13 +162,16 @@ type Transactional<Ch extends Channels> =
  * ```
  */
 export const step: StepFunction<any> = (name, work, options) => {
-  if ((work as unknown) instanceof (GeneratorFunction as new() => object)) {
-    throw new TypeError(
-      `Step "${name}" was given a generator function. Write ctx.step("${name}", Effect.fn(function*() { … })) `
-        + `for an Effect, or yield the instructions in the body itself.`
-    )
-  }
+  refuseGenerators(name, work, "step")
   return makeStep(named("A step", name), work, options ?? noOptions, options?.undo)
+}
+
+const refuseGenerators = (name: string, work: unknown, call: "step" | "transaction"): void => {
+  if (!(work instanceof (GeneratorFunction as new() => object))) return
+  throw new TypeError(
+    `Step "${name}" was given a generator function. Write ctx.${call}("${name}", Effect.fn(function*() { … })) `
+      + `for an Effect, or yield the instructions in the body itself.`
+  )
 }
 
 /**
@@ -194,10 +197,8 @@ export const step: StepFunction<any> = (name, work, options) => {
  * Instruction.isInstruction(pay) // => true
  * ```
  */
-export const transaction: TransactionFunction<any> = (name, work, options) =>
-  makeStep(
-    named("A step", name),
-    work,
-    { ...options as StepOptions, isTransaction: true },
-    options?.undo
-  )
+export const transaction: TransactionFunction<any> = (name, work, options) => {
+  refuseGenerators(name, work, "transaction")
+  const given = { ...options as StepOptions, isTransaction: true } as const
+  return makeStep(named("A step", name), work, given, options?.undo)
+}

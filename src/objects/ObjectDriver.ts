@@ -6,11 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { scanDue } from "../Due.ts"
 import { Journal, Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { holderOf, type LeaseRow } from "../sql/Lease.ts"
-import * as Status from "../Status.ts"
+import { decodeLease, holderOf, type LeaseRow } from "../sql/Lease.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
 import type { Keys } from "./Keys.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
@@ -72,10 +70,10 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
     })
 
   const leaseOf = (runId: string) =>
-    Effect.map(store.get(keys.lease(runId)), (found) =>
-      found === undefined
-        ? undefined
-        : { row: JSON.parse(found.body) as LeaseRow, etag: found.etag })
+    Effect.map(
+      store.get(keys.lease(runId)),
+      (found) => found === undefined ? undefined : { row: leaseRow(found.body), etag: found.etag }
+    )
 
   const holder: Storage.Driver["holder"] = (runId, now) =>
     Effect.flatMap(leaseOf(runId), (lease) => holderOf(self, lease?.row, now))
@@ -84,11 +82,13 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
   const change = (runId: string, token: string, until: number) =>
     Effect.gen(function*() {
       const lease = yield* leaseOf(runId)
-      if (lease?.row.token !== token || lease.row.until === 0) return false
+      if (lease?.row?.token !== token || lease.row.until === 0) return false
       // The answer to an earlier try was lost.
       if (lease.row.until === until) return true
       const body = JSON.stringify({ ...lease.row, until, nonce: randomText(8) })
-      return (yield* store.put(keys.lease(runId), body, { ifMatch: lease.etag })) !== undefined
+      const changed = yield* store.put(keys.lease(runId), body, { ifMatch: lease.etag })
+      // One's own write is refused when it is repeated.
+      return changed !== undefined || (yield* store.get(keys.lease(runId)))?.body === body
     })
 
   const driver: Storage.Driver = {
@@ -116,8 +116,10 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
       Effect.gen(function*() {
         const body = `${line}\n`
         const before = yield* allKeys(keys.inbox(runId))
-        // A listing may be late: what it does not show is passed by here.
-        for (let position = before.map(keys.positionOf).at(-1) ?? 0;;) {
+        let last = before.map(keys.positionOf).at(-1) ?? 0
+        // A listing may be late: what it shows may be gone, and what it does not show is passed by below.
+        while (last > 0 && (yield* store.head(keys.post(runId, last))) === undefined) last--
+        for (let position = last;;) {
           position++
           const key = keys.post(runId, position)
           const put = yield* patiently(store.put(key, body, { ifNoneMatch: "*" }))
@@ -129,20 +131,29 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
     inbox: (runId, after) =>
       Effect.gen(function*() {
         const before = Number(after)
-        const texts: Array<string> = []
+        // Where a run of this id was removed, the first of its posts may be gone.
+        const listed = after === "" ? (yield* allKeys(keys.inbox(runId))).map(keys.positionOf) : []
+        const found = yield* Effect.forEach(
+          listed,
+          (position) => store.get(keys.post(runId, position)),
+          { concurrency }
+        )
+        const texts = found.flatMap((one) => one === undefined ? [] : [one.body])
+        let last = listed.at(-1) ?? before
+        // What the listing does not show yet.
         for (let ask = 1;; ask = concurrency) {
-          const from = before + texts.length + 1
-          const found = yield* Effect.forEach(
-            Array.from({ length: ask }, (_, i) => from + i),
+          const more = yield* Effect.forEach(
+            Array.from({ length: ask }, (_, i) => last + 1 + i),
             (position) => store.get(keys.post(runId, position)),
             { concurrency }
           )
-          const end = found.indexOf(undefined)
-          texts.push(...found.slice(0, end < 0 ? ask : end).map((one) => one!.body))
+          const end = more.indexOf(undefined)
+          const taken = more.slice(0, end < 0 ? ask : end)
+          texts.push(...taken.map((one) => one!.body))
+          last += taken.length
           if (end >= 0) break
         }
-        const cursor = texts.length === 0 ? after : String(before + texts.length)
-        return { text: texts.join(""), cursor, before }
+        return { text: texts.join(""), cursor: last === 0 ? after : String(last), before }
       }),
     acquire: (runId, now, until) => {
       const token = randomText(8)
@@ -153,7 +164,7 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
       > {
         const lease = yield* leaseOf(runId)
         // The answer to an earlier try was lost.
-        if (lease?.row.token === token) return { _tag: "Acquired", token }
+        if (lease?.row?.token === token) return { _tag: "Acquired", token }
         const by = yield* holderOf(self, lease?.row, now)
         if (by !== undefined) return { _tag: "Held", by }
         const taken = yield* store.put(
@@ -161,7 +172,7 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
           JSON.stringify(row),
           lease === undefined ? { ifNoneMatch: "*" } : { ifMatch: lease.etag }
         )
-        if (taken !== undefined || (yield* leaseOf(runId))?.row.token === token) {
+        if (taken !== undefined || (yield* leaseOf(runId))?.row?.token === token) {
           return { _tag: "Acquired", token }
         }
         const other = yield* holder(runId, now)
@@ -178,14 +189,9 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
           found.map((key) => {
             const runId = keys.runIdOf(key)
             const status = Effect.gen(function*() {
-              const { entries } = yield* Effect.fromResult(
-                Journal.read(runId, (yield* read(runId)).text)
-              )
-              if (entries.length === 0) return undefined
-              return Status.withOwner(
-                Status.of(runId, entries),
-                (yield* holder(runId, now)) !== undefined
-              )
+              const { text } = yield* read(runId)
+              const journal = yield* Effect.fromResult(Journal.read(runId, text))
+              return Storage.statusOf(journal, (yield* holder(runId, now)) !== undefined)
             })
             return { runId, status }
           })
@@ -193,15 +199,16 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
     due: (now) =>
       Effect.flatMap(
         allKeys(keys.runs),
-        (found) => scanDue(driver, found.map(keys.runIdOf), now, concurrency)
+        (found) => Storage.scanDue(driver, found.map(keys.runIdOf), now, concurrency)
       ),
     remove: (runId) =>
       Effect.gen(function*() {
+        // What is listed now is not of a run that is made anew meanwhile.
+        const rest = yield* Effect.forEach(keys.rest(runId), allKeys)
         // The first segment first: without it the rest belongs to nobody.
         yield* store.delete(keys.segment(runId, "", 0))
-        const rest = yield* Effect.forEach(keys.rest(runId), allKeys)
-        yield* Effect.forEach(rest.flat(), store.delete, { concurrency, discard: true })
         yield* store.delete(keys.lease(runId))
+        yield* Effect.forEach(rest.flat(), store.delete, { concurrency, discard: true })
         remember(runId, undefined)
         changed(runId, "journal")
       }),
@@ -214,4 +221,13 @@ export const make = (given: ObjectStore, keys: Keys, self: ThisProcess): Storage
     }
   }
   return driver
+}
+
+/** A lease is advice: one that cannot be read holds nothing. */
+const leaseRow = (body: string): LeaseRow | undefined => {
+  try {
+    return decodeLease(JSON.parse(body))
+  } catch {
+    return undefined
+  }
 }

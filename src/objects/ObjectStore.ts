@@ -3,6 +3,7 @@
  * two kinds of client are `r2` and `s3`; this file also holds the probe that a store must pass.
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 
@@ -48,30 +49,50 @@ export const probe = (
   store: ObjectStore,
   prefix: string
 ): Effect.Effect<void, Storage.StorageError> =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     const key = `${prefix}probe/${randomText(16)}`
+    return Effect.ensuring(probeAt(store, key), Effect.ignore(store.delete(key)))
+  }).pipe(
+    Effect.retry({ times: 5, schedule: Schedule.exponential("50 millis"), while: isRetryable })
+  )
+
+const isRetryable = (error: Storage.StorageError) => error.isRetryable
+
+const probeAt = (store: ObjectStore, key: string) =>
+  Effect.gen(function*() {
     const refuse = (what: string) =>
       new Storage.StorageError({
         reason: "Unsupported",
         doing: "use the object store",
         cause: new Error(`it ${what}, so it cannot tell two writers apart`)
       })
-    const first = yield* store.put(key, "1", { ifNoneMatch: "*" })
-    if (first === undefined) return yield* refuse("refuses If-None-Match for a new object")
-    const second = yield* store.put(key, "2", { ifMatch: first })
-    if (second === undefined) return yield* refuse("refuses If-Match with the right ETag")
-    if ((yield* store.put(key, "3", { ifNoneMatch: "*" })) !== undefined) {
+    /** A store may refuse a write because of its own first arrival. */
+    const put = (body: string, condition: Condition) =>
+      Effect.flatMap(store.put(key, body, condition), (etag) =>
+        etag !== undefined ? Effect.succeed(etag) : Effect.map(
+          store.get(key),
+          (found) =>
+            found?.body === body ? found.etag : undefined
+        ))
+    const first = yield* put("1", { ifNoneMatch: "*" })
+    if (first === undefined) {
+      return yield* refuse("refuses If-None-Match for a new object")
+    }
+    const second = yield* put("2", { ifMatch: first })
+    if (second === undefined) {
+      return yield* refuse("refuses If-Match with the right ETag")
+    }
+    if ((yield* put("3", { ifNoneMatch: "*" })) !== undefined) {
       return yield* refuse("ignores If-None-Match")
     }
-    if ((yield* store.put(key, "3", { ifMatch: first })) !== undefined) {
+    if ((yield* put("4", { ifMatch: first })) !== undefined) {
       return yield* refuse("ignores If-Match")
     }
     if ((yield* store.get(key))?.body !== "2") {
       return yield* refuse("gives back something else than was written")
     }
     yield* store.delete(key)
-    if ((yield* store.put(key, "3", { ifMatch: second })) !== undefined) {
-      yield* store.delete(key)
+    if ((yield* put("5", { ifMatch: second })) !== undefined) {
       return yield* refuse("ignores If-Match where there is no object")
     }
   })

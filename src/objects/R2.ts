@@ -12,7 +12,7 @@ interface R2Object {
 export interface R2Bucket {
   readonly get: (
     key: string
-  ) => Promise<(R2Object & { readonly text: () => Promise<string> }) | null>
+  ) => Promise<(R2Object & { readonly arrayBuffer: () => Promise<ArrayBuffer> }) | null>
   readonly head: (key: string) => Promise<R2Object | null>
   readonly put: (
     key: string,
@@ -41,6 +41,8 @@ const call = <A>(doing: string, f: () => Promise<A>) =>
     catch: (cause) => new Storage.StorageError({ reason: reasonOf(cause), doing, cause })
   })
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
 const onlyIf = (condition: Condition) =>
   "ifMatch" in condition ? { etagMatches: condition.ifMatch } : { etagDoesNotMatch: "*" }
 
@@ -58,7 +60,9 @@ export const r2 = (
   get: (key) =>
     call(`read ${key}`, async () => {
       const found = await bucket.get(key)
-      return found === null ? undefined : { body: await found.text(), etag: found.etag }
+      return found === null
+        ? undefined
+        : { body: utf8.decode(await found.arrayBuffer()), etag: found.etag }
     }),
   head: (key) => call(`look at ${key}`, async () => (await bucket.head(key))?.etag),
   put: (key, body, condition) =>

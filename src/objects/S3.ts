@@ -46,6 +46,8 @@ const reasonOf = (status: number): Storage.StorageError["reason"] => {
   return status === 401 || status === 403 || status === 404 ? "Denied" : "Unknown"
 }
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
 interface Answer {
   readonly status: number
   readonly etag: string | undefined
@@ -82,7 +84,7 @@ export const s3 = (options: S3Options): Effect.Effect<ObjectStore> =>
           return {
             status: response.status,
             etag: response.headers.get("etag") ?? undefined,
-            body: new TextDecoder().decode(body)
+            body: utf8.decode(body)
           }
         },
         // Whether it arrived is not known; sent again it is found out.

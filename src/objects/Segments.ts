@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Storage } from "../index.ts"
+import { crc32Hex } from "../internal/crc32.ts"
 import type { Keys } from "./Keys.ts"
 import type { Condition, ObjectStore } from "./ObjectStore.ts"
 
@@ -34,6 +35,8 @@ export interface Tail extends Segment {
   /** The ETag of the first segment once it is sealed: as long as it has that, the run is this one. */
   readonly root: string
 }
+
+type Place = Pick<Tail, "incarnation" | "index">
 
 export const versionOf = (tail: Omit<Tail, "text">): string => {
   const { etag, incarnation, index, isSealed, root } = tail
@@ -91,6 +94,8 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       return { text, etag: found.etag, isSealed }
     })
 
+  const rootOf = (runId: string) => store.head(keys.segment(runId, "", 0))
+
   const write = (
     runId: string,
     tail: Omit<Tail, "etag" | "isSealed">,
@@ -103,22 +108,17 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
         isSealed ? `${tail.text}${seal}` : tail.text,
         condition
       ),
-      (etag) =>
-        etag === undefined
-          ? Effect.fail(new Storage.Moved({ runId }))
-          : Effect.succeed({
-            ...tail,
-            etag,
-            isSealed,
-            root: tail.index === 0 && isSealed ? etag : tail.root
-          })
+      (etag): Effect.Effect<Tail, Storage.StorageError | Storage.Moved> => {
+        if (etag === undefined) return Effect.fail(new Storage.Moved({ runId }))
+        const root = tail.index === 0 && isSealed ? etag : tail.root
+        const written: Tail = { ...tail, etag, isSealed, root }
+        return Effect.succeed(written)
+      }
     )
   }
 
-  const rootOf = (runId: string) => store.head(keys.segment(runId, "", 0))
-
-  /** Opens the next segment, unless the run was removed before: then nobody else would find this one. */
-  const open = (runId: string, { incarnation, index, root }: Omit<Tail, "text">, text: string) =>
+  /** Opens the next segment, unless the run was removed before: then nobody would find it. */
+  const open = (runId: string, { incarnation, index }: Place, text: string, root: string) =>
     Effect.gen(function*() {
       const next = { text, incarnation, index: index + 1, root }
       const tail = yield* write(runId, next, { ifNoneMatch: "*" })
@@ -127,19 +127,23 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       return yield* new Storage.Moved({ runId })
     })
 
-  /** All up to a sealed segment in one: its last field says which one that is. */
+  /** All up to a sealed segment in one: its last line says which one that is, and sums up the rest. */
   const packOf = (runId: string, root: string) =>
     Effect.map(store.get(keys.pack(runId)), (found): Tail | undefined => {
       if (found === undefined) return undefined
       const end = found.body.lastIndexOf("\n", found.body.length - 2) + 1
-      const last = parse(found.body.slice(end, -1))
-      return last?.root === root && last.isSealed
-        ? { ...last, text: found.body.slice(0, end) }
+      const text = found.body.slice(0, end)
+      const [sum, ...version] = found.body.slice(end, -1).split(" ")
+      const last = parse(version.join(" "))
+      return last?.root === root && last.isSealed && sum === crc32Hex(text)
+        ? { ...last, text }
         : undefined
     })
   /** A pack is never needed: one that is not written, or an older one, costs time. */
   const keep = (runId: string, sealed: Tail) =>
-    Effect.ignore(store.put(keys.pack(runId), `${sealed.text}${versionOf(sealed)}\n`))
+    Effect.ignore(
+      store.put(keys.pack(runId), `${sealed.text}${crc32Hex(sealed.text)} ${versionOf(sealed)}\n`)
+    )
 
   return {
     read: (runId) =>
@@ -199,12 +203,10 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
         // A writer of an earlier incarnation.
         if (position === undefined || position.incarnation !== incarnation) return yield* moved
         const { etag, index, isSealed, root } = position
-        if (known?.index === index && known.etag !== etag) return yield* moved
-        if (isSealed) return yield* open(runId, position, added)
-        const last = known !== undefined && versionOf(known) === at
-          ? known
-          : yield* get(runId, incarnation, index)
-        if (last?.etag !== etag) return yield* moved
+        const isKnown = known !== undefined && versionOf(known) === at
+        const last = isKnown ? known : yield* get(runId, incarnation, index)
+        if (last?.etag !== etag || last.isSealed !== isSealed) return yield* moved
+        if (isSealed) return yield* open(runId, position, added, root)
         return yield* write(
           runId,
           { text: `${last.text}${added}`, incarnation, index, root },

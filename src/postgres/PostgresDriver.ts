@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
-import { scanDue } from "../Due.ts"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
@@ -79,6 +78,17 @@ const statements = (schema: string, channel: string) => {
         WHERE x.run_id = d."runId" AND x.event_id = e.event_id AND NOT x.taken
       )
       SELECT "runId" AS run_id, CASE WHEN state <> 'pending' THEN ${tell}"runId")::text END FROM done`,
+    // What most appends are: of one run, which goes on and waits for nothing.
+    step: `WITH moved AS (
+        UPDATE ${
+      t("runs")
+    } SET version = $1, entries = $2::int, workflow = $3, state = $4, alone = $5,
+          wake_at = NULL, updated_at = $6::bigint, children = NULL, successor = NULL, rest = $7
+        WHERE run_id = $8 AND version = $9 RETURNING key
+      )
+      INSERT INTO ${t("entries")} (run, "offset", line)
+      SELECT key, $10::int + nth::int - 1, line
+      FROM moved, unnest($11::text[]) WITH ORDINALITY AS l(line, nth) RETURNING 1`,
     lock: `SELECT version FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
     version: `SELECT version FROM ${t("runs")} WHERE run_id = $1`,
     read: `SELECT r.run_id, r.version, e.line FROM ${t("runs")} r
@@ -181,6 +191,10 @@ const widest = 64
 
 const one = () => 1
 
+const isStep = ({ at, children, state, successor, taken, wakeAt }: Item) =>
+  at !== "" && state === "pending" && taken.length === 0 && children === null && successor === null
+  && wakeAt === null
+
 const byRun = ({ runId }: { readonly runId: string }) => runId
 
 export const make = (
@@ -215,9 +229,29 @@ export const make = (
   const of = (what: string, items: ReadonlyArray<{ readonly runId: string }>) =>
     items.length === 1 ? `${what} of run "${items[0]!.runId}"` : `${what} of ${items.length} runs`
 
+  const step = (item: Item) => {
+    const { alone, at, entries, lines, rest, runId, state, updatedAt, version, workflow } = item
+    const first = entries - lines.length
+    return Effect.map(
+      once(`append to run "${runId}"`, asks.step, [
+        version,
+        entries,
+        workflow,
+        state,
+        alone,
+        updatedAt,
+        rest,
+        runId,
+        at,
+        first,
+        lines
+      ]),
+      (rows) => [rows.length > 0]
+    )
+  }
   /** Whether each was at its `at`. */
   const send = (items: ReadonlyArray<Item>) =>
-    Effect.map(
+    items.length === 1 && isStep(items[0]!) ? step(items[0]!) : Effect.map(
       once<{ run_id: string }>(
         items.length === 1 ? `append to run "${items[0]!.runId}"` : "append to runs",
         asks.append,
@@ -326,9 +360,9 @@ export const make = (
 
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
-    const moved = Effect.fail(new Storage.Moved({ runId }))
+    const moved = () => Effect.fail(new Storage.Moved({ runId }))
     const told = ({ version }: Item) => (isMine: boolean) => {
-      if (!isMine) return moved
+      if (!isMine) return moved()
       changed(runId, "journal")
       return Effect.succeed(version)
     }
@@ -341,7 +375,7 @@ export const make = (
             ? Effect.succeed(version)
             : (row?.version ?? "") === at
             ? Effect.fail(unavailable(doing, new Error("the transaction was rolled back")))
-            : moved
+            : moved()
       )
     return {
       append: (at, lines, row) =>
@@ -362,7 +396,7 @@ export const make = (
                 (what) => {
                   const item = itemOf(runId, what)
                   return Effect.flatMap(send([item]), ([isMine]) => {
-                    if (isMine !== true) return moved
+                    if (isMine !== true) return moved()
                     sent = item
                     return Effect.succeed(item.version)
                   })
@@ -496,7 +530,7 @@ export const make = (
           now,
           yield* dead(now)
         )
-        return yield* scanDue(driver, found.map(({ run_id }) => run_id), now)
+        return yield* Storage.scanDue(driver, found.map(({ run_id }) => run_id), now)
       }),
     remove: (runId) =>
       Effect.map(

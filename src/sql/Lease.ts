@@ -2,6 +2,8 @@
  * Who holds a lease in an SQL storage: its holder as text in the row, and whether that process may live.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { Storage } from "../index.ts"
 import { from, type ProcessName, type ThisProcess } from "../storage/ThisProcess.ts"
 
@@ -13,6 +15,20 @@ export interface LeaseRow {
   /** A `ProcessName` as JSON. */
   readonly owner: string
 }
+
+const Owner = Schema.Struct({
+  host: Schema.String,
+  boot: Schema.String,
+  pid: Schema.Number,
+  started: Schema.String
+})
+
+const decodeOwner = Schema.decodeUnknownOption(Schema.fromJsonString(Owner))
+
+/** A lease that was kept as JSON. Throws when it is none. */
+export const decodeLease: (u: unknown) => LeaseRow = Schema.decodeUnknownSync(
+  Schema.Struct({ token: Schema.String, until: Schema.Number, owner: Schema.String })
+)
 
 const unreadable = Effect.succeed("")
 
@@ -39,7 +55,8 @@ export const holderOf = (
   now: number
 ): Effect.Effect<Storage.Holder | undefined> => {
   if (row === undefined || row.until <= now) return Effect.undefined
-  const owner = JSON.parse(row.owner) as ProcessName
+  const owner: ProcessName | undefined = Option.getOrUndefined(decodeOwner(row.owner))
+  if (owner === undefined) return Effect.succeed({ host: "unknown", until: row.until })
   return Effect.map(
     self.mayLive(owner),
     (alive) => alive ? { host: owner.host, pid: owner.pid, until: row.until } : undefined

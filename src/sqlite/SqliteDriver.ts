@@ -6,7 +6,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { scanDue } from "../Due.ts"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
@@ -19,6 +18,13 @@ import { toStorageError } from "./Errors.ts"
 
 /** How the driver writes: each job in a transaction, or all of them in one that is open. */
 export type Write = Pick<Commits, "write" | "writers">
+
+/** A run as a writer knows it. */
+interface Place {
+  readonly runId: string
+  /** Of its row in the index, once that was looked at. */
+  key: number | undefined
+}
 
 interface Row {
   readonly run_id: string
@@ -54,44 +60,39 @@ export const make = (
   const updateRun =
     `UPDATE reprise_runs SET version = ?, entries = ?, workflow = ?, state = ?, alone = ?,
     wake_at = ?, updated_at = ?, children = ?, successor = ?, rest = ?
-    WHERE run_id = ? AND version = ? RETURNING key`
+    WHERE run_id = ? AND version = ?`
 
   /** The new version; undefined when the run is not at `at`. To be called in a transaction. */
-  const appendNow = (runId: string, { at, lines, row }: Storage.Append): string | undefined => {
+  const appendNow = (place: Place, { at, lines, row }: Storage.Append): string | undefined => {
+    const { runId } = place
     const told = row()
     const columns = columnsOf(told)
-    const {
-      alone,
-      children,
-      entries,
-      rest,
-      state,
-      successor,
-      updatedAt,
-      version,
-      wakeAt,
-      workflow
-    } = columns
+    const { entries, version } = columns
     const values = [
       version,
       entries,
-      workflow,
-      state,
-      alone,
-      wakeAt,
-      updatedAt,
-      children,
-      successor,
-      rest,
+      columns.workflow,
+      columns.state,
+      columns.alone,
+      columns.wakeAt,
+      columns.updatedAt,
+      columns.children,
+      columns.successor,
+      columns.rest,
       runId
     ]
-    const found = at === ""
-      ? prepare(insertRun).get(...values)
-      : prepare(updateRun).get(...values, at)
-    if (found === undefined) return undefined
+    if (at === "") {
+      const made = prepare(insertRun).get(...values)
+      if (made === undefined) return undefined
+      place.key = made.key as number
+    } else {
+      if (Number(prepare(updateRun).run(...values, at).changes) === 0) return undefined
+      // A run at this version has always had this key.
+      place.key ??= get("SELECT key FROM reprise_runs WHERE run_id = ?", runId)?.key as number
+    }
     const insertLine = prepare("INSERT INTO reprise_entries VALUES (?, ?, ?)")
     const first = entries - lines.length
-    lines.forEach((line, i) => insertLine.run(found.key!, first + i, line))
+    for (let i = 0; i < lines.length; i++) insertLine.run(place.key, first + i, lines[i]!)
     for (const eventId of told.taken) {
       const taken = "UPDATE reprise_inbox SET taken = 1 WHERE run_id = ? AND event_id = ?"
       run(taken, runId, toColumn(eventId))
@@ -101,15 +102,16 @@ export const make = (
 
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
-    const moved = Effect.fail(new Storage.Moved({ runId }))
+    const moved = () => Effect.fail(new Storage.Moved({ runId }))
+    const place: Place = { runId, key: undefined }
     const told = (version: string | undefined) => {
-      if (version === undefined) return moved
+      if (version === undefined) return moved()
       changed(runId, "journal")
       return Effect.succeed(version)
     }
     return {
       append: (at, lines, row) => {
-        const written = commits.write(doing, () => appendNow(runId, { at, lines, row }))
+        const written = commits.write(doing, () => appendNow(place, { at, lines, row }))
         return Exit.isExit(written) && Exit.isSuccess(written)
           ? told((written as Exit.Success<string | undefined>).value)
           : Effect.flatMap(written, told)
@@ -124,8 +126,8 @@ export const make = (
               Effect.mapError(append(value), (error) => new Own<E2>(error)),
               (what) =>
                 Effect.suspend(() => {
-                  const version = appendNow(runId, what)
-                  return version === undefined ? moved : Effect.succeed(version)
+                  const version = appendNow(place, what)
+                  return version === undefined ? moved() : Effect.succeed(version)
                 })
             )
           )
@@ -338,7 +340,7 @@ export const make = (
               ) WHERE run_id NOT IN (SELECT run_id FROM reprise_leases
                 WHERE until > $now AND owner NOT IN (SELECT value FROM json_each($dead)))`
             ).all({ now, dead }).map((row) => row.run_id as string)),
-          (runIds) => scanDue(driver, runIds, now)
+          (runIds) => Storage.scanDue(driver, runIds, now)
         )),
     remove: (runId) =>
       Effect.map(

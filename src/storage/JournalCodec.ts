@@ -57,7 +57,14 @@ const toBase64 = (bytes: Uint8Array): string => {
   }
   return btoa(binary)
 }
-const fromBase64 = (base64: string) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
+/** Of exactly what `toBase64` writes: `atob` would also take spaces, and a text without its end. */
+const fromBase64 = (base64: string) => {
+  const binary = atob(base64)
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
+  if (toBase64(bytes) !== base64) throw new Error("it is not as it was written")
+  return bytes
+}
 
 const through = async (
   bytes: Uint8Array<ArrayBuffer>,
@@ -142,7 +149,12 @@ export const make = (options: Options): Effect.Effect<Storage.ValueCodec, CodecR
           const { key: id, iv, text: kept, zip } = sealed
           if (sealed.as === "json") return kept
           const isPacked = zip !== undefined
-          let bytes = fromBase64(kept)
+          let bytes = id === undefined
+            ? yield* Effect.try({
+              try: () => fromBase64(kept),
+              catch: () => failed("it was changed")
+            })
+            : new Uint8Array()
           if (id !== undefined) {
             const key = known.get(String(id))
             if (key === undefined) {
@@ -152,11 +164,11 @@ export const make = (options: Options): Effect.Effect<Storage.ValueCodec, CodecR
             }
             const additionalData = utf8.encode(`${at} ${id} ${isPacked}`)
             const decrypted = yield* Effect.tryPromise({
-              try: () =>
-                crypto.subtle.decrypt(
+              try: async () =>
+                await crypto.subtle.decrypt(
                   { name: "AES-GCM", iv: fromBase64(String(iv)), additionalData },
                   key,
-                  bytes
+                  fromBase64(kept)
                 ),
               catch: () =>
                 failed(

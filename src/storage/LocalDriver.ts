@@ -207,11 +207,13 @@ export const driver = (
             Effect.gen(function*() {
               yield* files.prepare
               const bytes = Files.encode(text)
-              const there = yield* files.read(name)
-              if (there !== undefined) {
+              for (let looks = 0;; looks++) {
+                const there = yield* files.read(name)
+                if (there === undefined) break
                 if (Files.decode(there.bytes) === text) return
-                // A crash or a full disk cut it short, and no entry names it yet.
-                yield* files.remove(name)
+                // Somebody may be writing the same. Else it was cut short, and no entry names it yet.
+                if (looks < 20) yield* pause
+                else yield* files.remove(name)
               }
               yield* Effect.scoped(Effect.gen(function*() {
                 const file = yield* files.open(name, true)
@@ -219,7 +221,11 @@ export const driver = (
                 yield* file.sync
               }))
               yield* files.syncDirectory
-            }).pipe(Effect.uninterruptible)),
+            }).pipe(
+              // Somebody made the file since: then it is looked at.
+              Effect.retry({ times: 3, while: isAlreadyThere }),
+              Effect.uninterruptible
+            )),
         get: (runId, hash) =>
           at(runId, `${hash}.blob`, "read a value", (name) =>
             Effect.map(files.read(name), (found) =>
@@ -228,6 +234,12 @@ export const driver = (
     }
     return driver
   })
+
+/** By the real clock: who writes the same file does not wait for a test's. */
+const pause = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 25)))
+
+const isAlreadyThere = (error: PlatformError | StorageError): boolean =>
+  error._tag === "PlatformError" && error.reason._tag === "AlreadyExists"
 
 const cutShort = (runId: string) =>
   new StorageError({

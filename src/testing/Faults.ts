@@ -179,7 +179,13 @@ export const faultyDriver = (
     list: (query, now) => look("list", () => driver.list(query, now)),
     remove: (runId) => write("remove", runId, driver.remove(runId)),
     watch: (runId, onChange) => driver.watch(runId, (what) => alive && onChange(what)),
-    seesAll: driver.seesAll
+    seesAll: driver.seesAll,
+    ...(driver.blobs === undefined ? undefined : {
+      blobs: {
+        put: (runId, hash, text) => look("putBlob", () => driver.blobs!.put(runId, hash, text)),
+        get: (runId, hash) => look("getBlob", () => driver.blobs!.get(runId, hash))
+      }
+    })
   }
 }
 

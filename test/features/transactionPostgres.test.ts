@@ -149,7 +149,7 @@ describe("an answer that is lost", () => {
     proxied((proxy) =>
       Effect.gen(function*() {
         // The appends before it are settled already.
-        const work = times(1, Effect.sync(() => proxy.loseAnswer(/^WITH input/)))
+        const work = times(1, Effect.sync(() => proxy.loseAnswer(/^WITH (input|moved)/)))
         const result = yield* makePaying(work.act).start(undefined, { runId: "r" })
         expect(result).toMatchObject({ status: "success" })
         expect(proxy.counts.lost).toHaveLength(1)

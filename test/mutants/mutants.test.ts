@@ -4,7 +4,15 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
-import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { temporary } from "../storage/support/local.ts"
@@ -13,14 +21,17 @@ import * as acknowledged from "./checks.ts"
 import * as copies from "./copies.ts"
 import { copyBugs } from "./copyBugs.ts"
 import * as instructions from "./instructions.ts"
+import { storageBugs } from "./storageBugs.ts"
+import * as storages from "./storages.ts"
 
-const checks = { ...acknowledged, ...instructions, ...copies }
-type Library = copies.Library
+const checks = { ...acknowledged, ...instructions, ...copies, ...storages }
+type Library = storages.Library
 type Mutant = Bug<keyof typeof checks>
 
 const mutants: ReadonlyArray<Mutant> = [
   ...bugs,
   ...copyBugs,
+  ...storageBugs,
   // what is on the disk
   {
     bug: "skip fsync of the journal",
@@ -240,28 +251,51 @@ const mutants: ReadonlyArray<Mutant> = [
   }
 ]
 
+const source = resolve("src")
+
+/** What only the storages' own entries reach: for a bug in there the rest stays where it is. */
+const apart = /^(sqlite|sql|postgres|objects)(\/|\.ts$|$)/
+
+const load = (source: string, file: string) => import(pathToFileURL(join(source, file)).href)
+
+const loadStorages = async (source: string) => ({
+  ...await load(source, "sqlite.ts"),
+  ...await load(source, "postgres.ts"),
+  ...await load(source, "objects.ts")
+})
+
 /** Loads the library in `source`, or just its accept rule. */
 const library = (source: string, isPure = false): Effect.Effect<Library> =>
-  Effect.promise(async () => {
-    const load = (file: string) => import(pathToFileURL(join(source, file)).href)
-    return isPure
-      ? { Journal: await load("Journal.ts") }
+  Effect.promise(async () =>
+    isPure
+      ? { Journal: await load(source, "Journal.ts") }
       : {
-        ...await load("index.ts"),
-        CheckpointKeys: await load("node/CheckpointKeys.ts"),
-        Observer: await load("Observer.ts"),
-        Testing: await load("testing.ts"),
-        slice: (await load("internal/slice.ts")).slice
+        ...await load(source, "index.ts"),
+        CheckpointKeys: await load(source, "node/CheckpointKeys.ts"),
+        Observer: await load(source, "Observer.ts"),
+        Testing: await load(source, "testing.ts"),
+        slice: (await load(source, "internal/slice.ts")).slice
       }
-  })
+  )
 
-const source = resolve("src")
+/** The library with the storages that are in `planted`. */
+const withStorages = (planted: string): Effect.Effect<Library> =>
+  Effect.zipWith(
+    library(source),
+    Effect.promise(() => loadStorages(planted)),
+    (reprise, stored) => ({ ...reprise, ...stored })
+  )
 
 /** A copy of the library with the bug in it. */
 const plant = ({ bug, file, from, to }: Mutant): string => {
   const base = temporary()
   symlinkSync(resolve("node_modules"), join(base, "node_modules"))
-  cpSync(source, join(base, "src"), { recursive: true })
+  mkdirSync(join(base, "src"))
+  for (const name of readdirSync(source)) {
+    const copy = join(base, "src", name)
+    if (apart.test(file) && !apart.test(name)) symlinkSync(join(source, name), copy)
+    else cpSync(join(source, name), copy, { recursive: true })
+  }
   writeFileSync(join(base, "package.json"), `{"type":"module"}`)
   const path = join(base, "src", file)
   const text = readFileSync(path, "utf8")
@@ -279,7 +313,7 @@ const outcome = (check: keyof typeof checks, reprise: Library) =>
 describe("the library as it is", () => {
   for (const check of Object.keys(checks) as ReadonlyArray<keyof typeof checks>) {
     it.live(`passes the check "${check}"`, () =>
-      Effect.flatMap(library(source), (reprise) => checks[check](reprise)))
+      Effect.flatMap(withStorages(source), (reprise) => checks[check](reprise)))
   }
 
   it("has a bug planted for every check", () => {
@@ -293,7 +327,9 @@ describe("a planted bug", () => {
       Effect.gen(function*() {
         const planted = plant(mutant)
         const exit = yield* Effect.flatMap(
-          library(planted, mutant.file === "Journal.ts"),
+          apart.test(mutant.file)
+            ? withStorages(planted)
+            : library(planted, mutant.file === "Journal.ts"),
           (reprise) => outcome(mutant.check, reprise)
         ).pipe(Effect.ensuring(Effect.sync(() => uproot(planted))))
         if (Exit.isSuccess(exit)) throw new Error("nothing noticed it")
@@ -301,6 +337,7 @@ describe("a planted bug", () => {
         const seen = Cause.squash(exit.cause)
         expect(seen).not.toBeInstanceOf(TypeError)
         expect(seen).not.toBeInstanceOf(ReferenceError)
+        expect(String(seen)).not.toMatch(/(Type|Reference)Error/)
       }))
   }
 })

@@ -171,7 +171,7 @@ const proxyOf = (url: string) =>
 
 /** Statements whose loss is a case of its own. */
 const losses = {
-  append: /^WITH input/,
+  append: /^WITH (input|moved)/,
   commit: /^COMMIT$/,
   work: /^(UPDATE accounts|INSERT INTO transfers)/,
   begin: /^BEGIN/,
