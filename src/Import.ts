@@ -85,7 +85,8 @@ const defined = <A extends object>(fields: A) =>
 /** The error as a step's that nobody declared. */
 const failure = (error: Schema.Json | undefined): Schema.Json =>
   typeof error === "object" && error !== null && "message" in error
-    ? { _tag: "Error", message: String(error.message) }
+    && typeof error.message === "string"
+    ? { _tag: "Error", message: error.message }
     : { _tag: "Error", message: typeof error === "string" ? error : JSON.stringify(error ?? null) }
 
 /** The entries for the lines, or at which line and why there are none. */

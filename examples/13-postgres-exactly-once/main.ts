@@ -85,7 +85,7 @@ const place = (id: string, item: string) =>
     yield* sql.withTransaction(Effect.gen(function*() {
       yield* sql`INSERT INTO orders (id, item, paid) VALUES (${id}, ${item}, false)`
       yield* PostgresStorage.startIn(order, { id }, { runId: `order-${id}` })
-      if (item === "unicorn") yield* Effect.fail("we have no unicorns")
+      if (item === "unicorn") return yield* Effect.fail("we have no unicorns")
     }))
   })
 

@@ -25,7 +25,7 @@ const reasonOf = (error: SqlError.SqlError): Storage.StorageError["reason"] => {
   // 25006: a primary that became a standby; 55P03, 57014: waited too long; 40…: another transaction
   if (isLost(error) || /^(40001|40P01|25006|55P03|57014)$/.test(code)) return "Unavailable"
   // no disk, no memory
-  if (/^53/.test(code)) return "Full"
+  if (code.startsWith("53")) return "Full"
   return /^(28|42501|3D000|3F000|42P01)/.test(code) ? "Denied" : "Unknown"
 }
 

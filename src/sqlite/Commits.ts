@@ -106,7 +106,7 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
     if (isScheduled) return
     isScheduled = true
     // Behind everything that can run now: it may have something to write, too.
-    setImmediate(() => Effect.runFork(flush(performance.now(), 0)))
+    Effect.runFork(Effect.andThen(Effect.yieldNow, flush(performance.now(), 0)))
   }
 
   const commits: Commits = {

@@ -6,6 +6,7 @@
  * zero, and what is in the way is waited for with jitter.
  */
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -47,11 +48,14 @@ export const patience = 5_000
  * that swaps the clock has no other process to wait for.
  */
 export const pause = (tries: number): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const millis = Math.min(50, 2 ** Math.min(tries, 6)) * (0.5 + Math.random())
-    const timer = setTimeout(() => resume(Effect.void), millis)
-    return Effect.sync(() => clearTimeout(timer))
-  })
+  Effect.promise(() =>
+    Effect.runPromise(
+      Effect.flatMap(
+        Random.next,
+        (chance) => Effect.sleep(Math.min(50, 2 ** Math.min(tries, 6)) * (0.5 + chance))
+      )
+    )
+  )
 
 /** Tries again while another connection is in the way. */
 const patiently = <A>(attempt: () => A): Effect.Effect<A, unknown> => {
@@ -151,7 +155,9 @@ export const open = (
     yield* patiently(() => {
       const mode = db.prepare("PRAGMA journal_mode=WAL").get()?.journal_mode
       if (mode !== "wal" && filename !== ":memory:") {
-        throw new Error(`its place does not allow a write-ahead log (journal_mode is ${mode})`)
+        throw new Error(
+          `its place does not allow a write-ahead log (journal_mode is ${String(mode)})`
+        )
       }
       db.exec(`PRAGMA synchronous=${synchronous}`)
     }).pipe(Effect.mapError(toStorageError(doing)))

@@ -146,9 +146,11 @@ export const make = (options: Options): Effect.Effect<Storage.ValueCodec, CodecR
         }),
       open: (sealed, at) =>
         Effect.gen(function*() {
-          const { key: id, iv, text: kept, zip } = sealed
+          const { text: kept, zip } = sealed
           if (sealed.as === "json") return kept
           const isPacked = zip !== undefined
+          const id = typeof sealed.key === "string" ? sealed.key : undefined
+          const iv = typeof sealed.iv === "string" ? sealed.iv : ""
           let bytes = id === undefined
             ? yield* Effect.try({
               try: () => fromBase64(kept),
@@ -156,7 +158,7 @@ export const make = (options: Options): Effect.Effect<Storage.ValueCodec, CodecR
             })
             : new Uint8Array()
           if (id !== undefined) {
-            const key = known.get(String(id))
+            const key = known.get(id)
             if (key === undefined) {
               return yield* failed(
                 `it was encrypted with key "${id}", which is not given here; add it behind the current one`
@@ -166,7 +168,7 @@ export const make = (options: Options): Effect.Effect<Storage.ValueCodec, CodecR
             const decrypted = yield* Effect.tryPromise({
               try: async () =>
                 await crypto.subtle.decrypt(
-                  { name: "AES-GCM", iv: fromBase64(String(iv)), additionalData },
+                  { name: "AES-GCM", iv: fromBase64(iv), additionalData },
                   key,
                   fromBase64(kept)
                 ),

@@ -236,7 +236,7 @@ export const driver = (
   })
 
 /** By the real clock: who writes the same file does not wait for a test's. */
-const pause = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 25)))
+const pause = Effect.promise(() => Effect.runPromise(Effect.sleep(25)))
 
 const isAlreadyThere = (error: PlatformError | StorageError): boolean =>
   error._tag === "PlatformError" && error.reason._tag === "AlreadyExists"

@@ -163,13 +163,13 @@ describe("startIn", () => {
 
   it("refuses another input", () => {
     // @ts-expect-error as the schema has it, not as JSON has it
-    PostgresStorage.startIn(contract, { at: "1970-01-01T00:00:00.000Z" })
+    void PostgresStorage.startIn(contract, { at: "1970-01-01T00:00:00.000Z" })
     // @ts-expect-error a field is missing
-    PostgresStorage.startIn(workflow, {})
+    void PostgresStorage.startIn(workflow, {})
     // @ts-expect-error there is an input
-    SqliteStorage.startIn(contract)
+    void SqliteStorage.startIn(contract)
     // @ts-expect-error there is no such option
-    SqliteStorage.startIn(contract, { at: new Date(0) }, { id: "r" })
+    void SqliteStorage.startIn(contract, { at: new Date(0) }, { id: "r" })
   })
 
   it("has the services of the input's schema", () => {
@@ -267,9 +267,9 @@ describe("Workflow.secret", () => {
       if (input.pin === 0) return text
       return Redacted.value(kept.card)
     })
-    pay.start({ card: Redacted.make("4111"), pin: 1 })
+    void pay.start({ card: Redacted.make("4111"), pin: 1 })
     // @ts-expect-error nobody passes it as plain text
-    pay.start({ card: "4111", pin: 1 })
+    void pay.start({ card: "4111", pin: 1 })
     // @ts-expect-error a step without a schema cannot keep it
     ctx.step("s", () => Redacted.make("4111"))
   })
