@@ -259,6 +259,8 @@ export interface Driver {
 
 /** Large values beside a run's journal, by the hash of their text; removed with the run. */
 export interface Blobs {
+  /** A value whose text is no longer than this many characters stays in its entry; default 65,536. */
+  readonly inline?: number
   /** Durable when it returns. A hash always stands for the same text. */
   readonly put: (runId: string, hash: string, text: string) => Effect.Effect<void, StorageError>
   readonly get: (runId: string, hash: string) => Effect.Effect<string | undefined, StorageError>

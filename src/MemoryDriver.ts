@@ -110,6 +110,8 @@ export const make = (): Driver => {
     watch,
     seesAll: true,
     blobs: {
+      // Nothing is gained by keeping them apart, and no step has to wait for a hash.
+      inline: Infinity,
       put: (runId, hash, text) =>
         Effect.sync(() => {
           const known = blobs.get(runId) ?? new Map<string, string>()

@@ -28,8 +28,8 @@ export interface Values {
   readonly blobs: Blobs | undefined
 }
 
-/** A longer text goes to a blob, where the storage has them. */
-const inline = 65_536
+/** A longer text goes to a blob, where the storage has them and says nothing else. */
+const inlineOf = ({ inline = 65_536 }: Blobs): number => inline
 
 /** The fields that hold values of the user's. */
 const fields = ["metadata", "base", "result", "error", "value"] as const
@@ -49,7 +49,7 @@ const damaged = (doing: string, why: string) =>
 /** Whether something is to be sealed. */
 export const isPlain = ({ blobs, codec }: Values, entries: ReadonlyArray<Stamped>): boolean =>
   codec === undefined
-  && (blobs === undefined || entries.every(({ json }) => json.length <= inline))
+  && (blobs === undefined || entries.every(({ json }) => json.length <= inlineOf(blobs)))
 
 /** Where a value stands: one that was moved to another entry, or another run, does not open. */
 interface Place {
@@ -73,7 +73,7 @@ const sealText = (
       ? undefined
       : yield* codec.seal(json, named(place, field))
     const { text } = sealed ?? { text: json }
-    if (blobs === undefined || text.length <= inline) return sealed
+    if (blobs === undefined || text.length <= inlineOf(blobs)) return sealed
     const blob = yield* hashOf(place.incarnation, text)
     yield* blobs.put(place.runId, blob, text)
     const { text: _, ...rest } = sealed ?? {}
@@ -158,7 +158,8 @@ export const openEntry = (
   open(values, { runId, incarnation: entry.incarnation, at: entry.offset }, entry)
 
 export const sealPost = (values: Values, runId: string, posted: Posted) =>
-  values.codec === undefined && JSON.stringify(posted).length <= inline
+  values.codec === undefined
+    && (values.blobs === undefined || JSON.stringify(posted).length <= inlineOf(values.blobs))
     ? Effect.succeed(posted)
     : seal(values, { runId, incarnation: posted.incarnation, at: posted.eventId }, posted)
 

@@ -8,24 +8,20 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
-import { beside, isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
+import { isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
-import * as Batches from "./Batches.ts"
+import * as Asks from "./Asks.ts"
 import { isLost, patiently, toStorageError } from "./Errors.ts"
-import { quoted } from "./migrations.ts"
+import { statements } from "./statements.ts"
 
-export interface Options {
-  readonly client: SqlClient.SqlClient
+export interface Options extends Pick<Asks.Options, "client" | "joins"> {
   readonly schema: string
   readonly self: ThisProcess
-  /** Whether every statement is to be part of a transaction that the calling fiber has open. */
-  readonly joins: boolean
   /** The channel on which runs are told of. */
   readonly channel: string
 }
@@ -41,319 +37,20 @@ interface Row {
   readonly owner: string | null
 }
 
-/** What a statement for a schema's tables looks like. */
-const statements = (schema: string, channel: string) => {
-  const t = (table: string) => `${quoted(schema)}.${table}`
-  const tell = `pg_notify('${channel}', `
-  const held = `l.until > $1::bigint
-    AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
-  return {
-    append: `WITH input AS (
-        SELECT * FROM json_to_recordset($1::json) AS i(
-          "runId" text, at text, version text, entries int, workflow text, state text, alone text,
-          "wakeAt" bigint, "updatedAt" bigint, children json, successor text, rest text,
-          lines json, taken json)
-      ), made AS (
-        INSERT INTO ${t("runs")} (run_id, version, entries, workflow, state, alone, wake_at,
-          updated_at, children, successor, rest)
-        SELECT "runId", version, entries, workflow, state, alone, "wakeAt", "updatedAt", children,
-          successor, rest FROM input WHERE at = ''
-        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id
-      ), moved AS (
-        UPDATE ${t("runs")} r SET version = i.version, entries = i.entries, workflow = i.workflow,
-          state = i.state, alone = i.alone, wake_at = i."wakeAt", updated_at = i."updatedAt",
-          children = i.children, successor = i.successor, rest = i.rest
-        FROM input i WHERE i.at <> '' AND r.run_id = i."runId" AND r.version = i.at
-        RETURNING r.key, r.run_id
-      ), done AS (
-        SELECT d.key, i.* FROM (SELECT * FROM made UNION ALL SELECT * FROM moved) d
-        JOIN input i ON i."runId" = d.run_id
-      ), written AS (
-        INSERT INTO ${t("entries")} (run, "offset", line)
-        SELECT d.key, d.entries - json_array_length(d.lines) + l.nth::int - 1, l.line
-        FROM done d, json_array_elements_text(d.lines) WITH ORDINALITY AS l(line, nth)
-      ), took AS (
-        UPDATE ${t("inbox")} x SET taken = true
-        FROM done d, json_array_elements_text(d.taken) AS e(event_id)
-        WHERE x.run_id = d."runId" AND x.event_id = e.event_id AND NOT x.taken
-      )
-      SELECT "runId" AS run_id, CASE WHEN state <> 'pending' THEN ${tell}"runId")::text END FROM done`,
-    // What most appends are: of one run, which goes on and waits for nothing.
-    step: `WITH moved AS (
-        UPDATE ${
-      t("runs")
-    } SET version = $1, entries = $2::int, workflow = $3, state = $4, alone = $5,
-          wake_at = NULL, updated_at = $6::bigint, children = NULL, successor = NULL, rest = $7
-        WHERE run_id = $8 AND version = $9 RETURNING key
-      )
-      INSERT INTO ${t("entries")} (run, "offset", line)
-      SELECT key, $10::int + nth::int - 1, line
-      FROM moved, unnest($11::text[]) WITH ORDINALITY AS l(line, nth) RETURNING 1`,
-    lock: `SELECT version FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
-    version: `SELECT version FROM ${t("runs")} WHERE run_id = $1`,
-    read: `SELECT r.run_id, r.version, e.line FROM ${t("runs")} r
-      JOIN ${t("entries")} e ON e.run = r.key
-      WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,
-    post: `WITH added AS (
-        INSERT INTO ${t("inbox")} SELECT $1,
-          1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
-          EXISTS (SELECT 1 FROM ${t("inbox")} WHERE run_id = $1 AND event_id = $3 AND taken), $4
-        ON CONFLICT (run_id, id) DO NOTHING RETURNING run_id
-      ) SELECT ${tell}run_id)::text FROM added`,
-    inbox: `SELECT i.run_id, i.line FROM unnest($1::text[], $2::text[]) AS q(run_id, after)
-      JOIN ${t("inbox")} i ON i.run_id = q.run_id AND i.position > q.after::int
-      ORDER BY i.run_id, i.position`,
-    acquire: `INSERT INTO ${t("leases")} AS l
-      SELECT run_id, token, until::bigint, $4 FROM unnest($1::text[], $2::text[], $3::text[])
-        AS q(run_id, token, until) ORDER BY run_id
-      ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
-        owner = excluded.owner
-      WHERE l.until <= $5::bigint OR l.token = excluded.token RETURNING run_id`,
-    inherit: `UPDATE ${t("leases")} SET token = $2, until = $3::bigint, owner = $4
-      WHERE run_id = $1 AND token IN ($5, $2) RETURNING 1 AS taken`,
-    renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2
-      RETURNING 1 AS taken`,
-    release: `DELETE FROM ${t("leases")} l
-      USING unnest($1::text[], $2::text[]) AS q(run_id, token)
-      WHERE l.run_id = q.run_id AND l.token = q.token`,
-    lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
-    owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
-      WHERE until > $1::bigint GROUP BY owner`,
-    list:
-      `SELECT r.run_id, r.entries, r.workflow, r.state, r.updated_at::text AS updated_at, r.rest,
-        e.line AS last, l.owner
-      FROM ${t("runs")} r
-      JOIN ${t("entries")} e ON e.run = r.key AND e."offset" = r.entries - 1
-      LEFT JOIN ${t("leases")} l ON l.run_id = r.run_id AND ${held}
-      WHERE r.run_id > $3
-        AND ($4::text IS NULL OR r.workflow = $4)
-        AND ($5::bigint IS NULL OR r.updated_at >= $5::bigint)
-        AND ($6::bigint IS NULL OR r.updated_at < $6::bigint)
-        AND ($7::text IS NULL OR $7 = CASE
-          WHEN l.owner IS NULL THEN r.alone WHEN r.state = 'pending' THEN 'running' ELSE r.state END)
-      ORDER BY r.run_id LIMIT $8::int`,
-    due: `SELECT run_id FROM (
-        SELECT run_id FROM ${t("runs")} WHERE alone = 'pending'
-        UNION SELECT run_id FROM ${t("runs")} WHERE wake_at IS NOT NULL AND wake_at <= $1::bigint
-        UNION SELECT run_id FROM ${t("inbox")} WHERE NOT taken
-        UNION SELECT p.run_id FROM ${t("runs")} p, json_array_elements_text(p.children) c
-          JOIN ${t("runs")} k ON k.run_id = c
-          WHERE p.children IS NOT NULL AND k.alone IN ('success', 'failed', 'cancelled', 'continued')
-        UNION SELECT p.run_id FROM ${t("runs")} p WHERE p.alone = 'continued'
-          AND NOT EXISTS (SELECT 1 FROM ${t("runs")} n WHERE n.run_id = p.successor)
-      ) candidates WHERE NOT EXISTS (
-        SELECT 1 FROM ${t("leases")} l WHERE l.run_id = candidates.run_id AND ${held}
-      )`,
-    remove: `WITH entries AS (
-        DELETE FROM ${t("entries")} WHERE run = (SELECT key FROM ${t("runs")} WHERE run_id = $1)
-      ), inbox AS (DELETE FROM ${t("inbox")} WHERE run_id = $1
-      ), leases AS (DELETE FROM ${t("leases")} WHERE run_id = $1
-      ), blobs AS (DELETE FROM ${t("blobs")} WHERE run_id = $1
-      ) DELETE FROM ${t("runs")} WHERE run_id = $1 RETURNING ${tell}run_id)::text`,
-    putBlob: `INSERT INTO ${t("blobs")} VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-    getBlob: `SELECT value FROM ${t("blobs")} WHERE run_id = $1 AND hash = $2`
-  }
-}
-
-type Param = string | number | null | ReadonlyArray<string>
-
-/** One append as a row of its statement. */
-interface Item extends Columns {
-  readonly runId: string
-  readonly at: string
-  readonly lines: ReadonlyArray<string>
-  readonly taken: ReadonlyArray<string>
-}
-
-interface Claimed {
-  readonly runId: string
-  readonly token: string
-  /** UTC milliseconds. */
-  readonly now: number
-  readonly until: number
-}
-
-interface Looked {
-  readonly runId: string
-  readonly after: string
-}
-
-interface Line {
-  readonly run_id: string
-  readonly line: string
-}
-
-/** How many characters of lines one append statement carries, unless one append alone has more. */
-const longest = 1_000_000
-
-/** How many runs one other statement is about. */
-const widest = 64
-
-const one = () => 1
-
-const isStep = ({ at, children, state, successor, taken, wakeAt }: Item) =>
-  at !== "" && state === "pending" && taken.length === 0 && children === null && successor === null
-  && wakeAt === null
-
-const byRun = ({ runId }: { readonly runId: string }) => runId
-
 export const make = (
   { channel, client, joins, schema, self }: Options
 ): Storage.Driver & { readonly changed: (runId: string) => void } => {
   const { changed, watch } = Storage.makeWatchers()
   const asks = statements(schema, channel)
-
-  const outside = beside(client)
-  const once = <A>(doing: string, text: string, params: ReadonlyArray<Param>) =>
-    Effect.mapError(
-      client.unsafe<A & object>(text, params).withoutTransform,
-      toStorageError(doing)
-    )
-  /** What may be done twice is; a transaction of the caller's cannot go on after a failure. */
-  const ask = <A>(doing: string, text: string, ...params: ReadonlyArray<Param>) =>
-    joins
-      ? Effect.andThen(openOn(client, doing), once<A>(doing, text, params))
-      : outside(patiently(once<A>(doing, text, params)))
-
-  /** Asks for one, or for all that wait; in a transaction of the caller's each by itself. */
-  const batched = <I, A>(
-    doing: (item: I) => string,
-    send: (items: ReadonlyArray<I>) => Effect.Effect<ReadonlyArray<A>, Storage.StorageError>,
-    options: Omit<Batches.Options<I, A>, "send">
-  ): (item: I) => Effect.Effect<A, Storage.StorageError> =>
-    joins
-      ? (item) => Effect.andThen(openOn(client, doing(item)), Effect.map(send([item]), ([a]) => a!))
-      : Batches.make({ ...options, send })
-  const asked = <A>(doing: string, text: string, ...params: ReadonlyArray<Param>) =>
-    joins ? once<A>(doing, text, params) : patiently(once<A>(doing, text, params))
-  const of = (what: string, items: ReadonlyArray<{ readonly runId: string }>) =>
-    items.length === 1 ? `${what} of run "${items[0]!.runId}"` : `${what} of ${items.length} runs`
-
-  const step = (item: Item) => {
-    const { alone, at, entries, lines, rest, runId, state, updatedAt, version, workflow } = item
-    const first = entries - lines.length
-    return Effect.map(
-      once(`append to run "${runId}"`, asks.step, [
-        version,
-        entries,
-        workflow,
-        state,
-        alone,
-        updatedAt,
-        rest,
-        runId,
-        at,
-        first,
-        lines
-      ]),
-      (rows) => [rows.length > 0]
-    )
-  }
-  /** Whether each was at its `at`. */
-  const send = (items: ReadonlyArray<Item>) =>
-    items.length === 1 && isStep(items[0]!) ? step(items[0]!) : Effect.map(
-      once<{ run_id: string }>(
-        items.length === 1 ? `append to run "${items[0]!.runId}"` : "append to runs",
-        asks.append,
-        // Its children are JSON already.
-        [JSON.stringify(items.map((item) => ({ ...item, children: childrenOf(item) })))]
-      ),
-      (rows) => {
-        const appended = new Set(rows.map(({ run_id }) => run_id))
-        return items.map(({ runId }) => appended.has(runId))
-      }
-    )
-  const append = batched((item: Item) => `append to run "${item.runId}"`, send, {
-    // One that syncs, and one that is made ready meanwhile.
-    underWay: 2,
-    keyOf: byRun,
-    sizeOf: ({ lines }) => lines.reduce((sum, line) => sum + line.length, 0),
-    room: longest
-  })
-  const others = { underWay: 1, room: widest, sizeOf: one }
-  const read = batched(
-    ({ runId }: { readonly runId: string }) => `read the journal of run "${runId}"`,
-    (items) =>
-      Effect.map(
-        asked<Line & { version: string }>(
-          of("read the journal", items),
-          asks.read,
-          items.map(byRun)
-        ),
-        (rows) => {
-          const found = new Map<string, { lines: Array<string>; version: string }>()
-          for (const { line, run_id, version } of rows) {
-            const known = found.get(run_id)
-            if (known === undefined) found.set(run_id, { lines: [line], version })
-            else known.lines.push(line)
-          }
-          return items.map(({ runId }): Storage.Stored => {
-            const { lines, version } = found.get(runId) ?? { lines: [], version: "" }
-            return { text: lines.map((line) => `${line}\n`).join(""), version }
-          })
-        }
-      ),
-    { ...others, keyOf: byRun }
-  )
-  const inbox = batched(
-    ({ runId }: Looked) => `read the inbox of run "${runId}"`,
-    (items) =>
-      Effect.map(
-        asked<Line>(
-          of("read the inbox", items),
-          asks.inbox,
-          items.map(byRun),
-          items.map(({ after }) => String(Number(after)))
-        ),
-        (rows) => {
-          const found = new Map<string, Array<string>>()
-          for (const { line, run_id } of rows) {
-            const known = found.get(run_id)
-            if (known === undefined) found.set(run_id, [line])
-            else known.push(line)
-          }
-          return items.map(({ runId }) => found.get(runId) ?? [])
-        }
-      ),
-    { ...others, keyOf: byRun }
-  )
   const owner = JSON.stringify(self.name)
-  const claim = batched(
-    ({ runId }: Claimed) => `take the lease of run "${runId}"`,
-    (items) =>
-      Effect.map(
-        asked<{ run_id: string }>(
-          of("take the lease", items),
-          asks.acquire,
-          items.map(byRun),
-          items.map(({ token }) => token),
-          items.map(({ until }) => String(until)),
-          owner,
-          Math.min(...items.map(({ now }) => now))
-        ),
-        (rows) => {
-          const taken = new Set(rows.map(({ run_id }) => run_id))
-          return items.map(({ runId }) => taken.has(runId))
-        }
-      ),
-    { ...others, keyOf: byRun }
-  )
-  const giveBack = batched(
-    ({ runId }: Pick<Claimed, "runId" | "token">) => `release the lease of run "${runId}"`,
-    (items) =>
-      Effect.as(
-        asked(
-          of("release the lease", items),
-          asks.release,
-          items.map(byRun),
-          items.map(({ token }) => token)
-        ),
-        items
-      ),
-    { ...others, keyOf: byRun }
-  )
+  const { append, appendNow, ask, claim, giveBack, inbox, outside, read } = Asks.make({
+    asks,
+    client,
+    joins,
+    owner
+  })
 
-  const itemOf = (runId: string, { at, lines, row }: Storage.Append): Item => {
+  const itemOf = (runId: string, { at, lines, row }: Storage.Append): Asks.Item => {
     const told = row()
     return { ...columnsOf(told), runId, at, lines, taken: told.taken.map(toColumn) }
   }
@@ -361,13 +58,13 @@ export const make = (
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = () => Effect.fail(new Storage.Moved({ runId }))
-    const told = ({ version }: Item) => (isMine: boolean) => {
+    const told = ({ version }: Asks.Item) => (isMine: boolean) => {
       if (!isMine) return moved()
       changed(runId, "journal")
       return Effect.succeed(version)
     }
     /** Waits until a commit whose answer was lost is one or is none. */
-    const settle = ({ at, version }: Item) =>
+    const settle = ({ at, version }: Asks.Item) =>
       Effect.flatMap(
         ask<{ version: string }>(doing, asks.lock, runId),
         ([row]): Effect.Effect<string, Storage.StorageError | Storage.Moved> =>
@@ -388,14 +85,14 @@ export const make = (
         toAppend: (value: A) => Effect.Effect<Storage.Append, E2>
       ) =>
         Effect.suspend(() => {
-          let sent: Item | undefined
+          let sent: Asks.Item | undefined
           const inside = Effect.mapError(work, (error) => new Own<E>(error)).pipe(
             Effect.flatMap((value) =>
               Effect.flatMap(
                 Effect.mapError(toAppend(value), (error) => new Own<E2>(error)),
                 (what) => {
                   const item = itemOf(runId, what)
-                  return Effect.flatMap(send([item]), ([isMine]) => {
+                  return Effect.flatMap(appendNow([item]), ([isMine]) => {
                     if (isMine !== true) return moved()
                     sent = item
                     return Effect.succeed(item.version)
@@ -580,5 +277,3 @@ interface StoredLease {
 }
 
 const leaseRow = ({ until, ...row }: StoredLease): LeaseRow => ({ ...row, until: Number(until) })
-
-const childrenOf = ({ children }: Item): unknown => children === null ? null : JSON.parse(children)

@@ -182,6 +182,7 @@ export const faultyDriver = (
     seesAll: driver.seesAll,
     ...(driver.blobs === undefined ? undefined : {
       blobs: {
+        ...driver.blobs,
         put: (runId, hash, text) => look("putBlob", () => driver.blobs!.put(runId, hash, text)),
         get: (runId, hash) => look("getBlob", () => driver.blobs!.get(runId, hash))
       }

@@ -41,7 +41,7 @@ describe("a copy", () => {
       const done = yield* big.resume("r").pipe(Effect.provideService(Storage.Storage, to))
       expect(done).toMatchObject({ result: "100000 early" })
       expect(yield* big.status("r")).toMatchObject({ status: "suspended" })
-    }).pipe(Effect.scoped, Effect.provide(Storage.layerMemory))
+    }).pipe(Effect.scoped, Effect.provide(local(temporary())))
   })
 
   it.live("may be made again, is refused for another run of that id, and while somebody drives it", () =>
@@ -363,7 +363,8 @@ describe("a copy", () => {
 
   it.live("is compared: what the other storage loses or changes is told", () =>
     Effect.gen(function*() {
-      const from = Storage.make(Storage.memoryDriver())
+      const memory = Storage.memoryDriver()
+      const from = Storage.make({ ...memory, blobs: { ...memory.blobs!, inline: 1_000 } })
       yield* long.start("in", { runId: "r" }).pipe(using(from))
       yield* long.send("r", { eventName: "go", value: "early" }).pipe(using(from))
       const losing: Record<string, (driver: Storage.Driver) => Storage.Driver> = {
@@ -527,7 +528,7 @@ describe("prune", () => {
       expect(yield* Runs.prune(yield* later)).toEqual(["r"])
       expect((yield* driver.inbox("r", "")).text).toBe("")
       expect(yield* driver.blobs!.get("r", hash)).toBeUndefined()
-    }).pipe(Effect.provide(Storage.layerMemory)))
+    }).pipe(Effect.provide(local(temporary()))))
 
   it.live("removes a chain of continueAs whole, and never makes it run again", () => {
     let performed = 0

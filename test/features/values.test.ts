@@ -33,7 +33,6 @@ const secretText = "4111 1111 1111 1111"
 
 describe("a large value", () => {
   const layers: Record<string, () => Layer.Layer<Storage.Storage, Storage.StorageError>> = {
-    memory: () => Storage.layerMemory,
     files: () => local(temporary()),
     SQLite: () => SqliteStorage.layer({ filename: join(temporary(), "a.db") })
   }

@@ -205,7 +205,7 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   // Postgres
   {
     bug: "append in Postgres without comparing the state",
-    file: "postgres/PostgresDriver.ts",
+    file: "postgres/statements.ts",
     from: " AND r.version = i.at",
     to: "",
     check: "rowsMoveInPostgres"
@@ -240,7 +240,7 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   },
   {
     bug: "renew a lease in Postgres without comparing its token",
-    file: "postgres/PostgresDriver.ts",
+    file: "postgres/statements.ts",
     from: "WHERE run_id = $1 AND token = $2\n      RETURNING",
     to: "WHERE run_id = $1 AND (token = $2 OR true)\n      RETURNING",
     check: "leasesInPostgres"

@@ -812,7 +812,7 @@ describe("what a store answers", () => {
         const fake = fakeOf()
         const error = yield* Effect.flip(openOn(fake, options))
         expect(error).toMatchObject({ reason: "Denied", isRetryable: false })
-        expect(error.message).toMatch(/403.*Check that the storage exists, belongs to this user/)
+        expect(error.message).toMatch(/403.*Check that the storage exists and lets this user write/)
         expect(error.message).not.toContain("other")
         expect(fake.keys(bucket)).toEqual([])
         // The clean-up of the probe is the other one.

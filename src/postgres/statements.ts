@@ -1,0 +1,123 @@
+/**
+ * Every statement of the Postgres driver, for the tables of one schema. Values that may be left out are cast,
+ * since a parameter that is null has no type of its own.
+ */
+import { quoted } from "./migrations.ts"
+
+/** `channel` is told of the runs that others wait for. */
+export const statements = (schema: string, channel: string) => {
+  const t = (table: string) => `${quoted(schema)}.${table}`
+  const tell = `pg_notify('${channel}', `
+  const held = `l.until > $1::bigint
+    AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
+  return {
+    append: `WITH input AS (
+        SELECT * FROM json_to_recordset($1::json) AS i(
+          "runId" text, at text, version text, entries int, workflow text, state text, alone text,
+          "wakeAt" bigint, "updatedAt" bigint, children json, successor text, rest text,
+          lines json, taken json)
+      ), made AS (
+        INSERT INTO ${t("runs")} (run_id, version, entries, workflow, state, alone, wake_at,
+          updated_at, children, successor, rest)
+        SELECT "runId", version, entries, workflow, state, alone, "wakeAt", "updatedAt", children,
+          successor, rest FROM input WHERE at = ''
+        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id
+      ), moved AS (
+        UPDATE ${t("runs")} r SET version = i.version, entries = i.entries, workflow = i.workflow,
+          state = i.state, alone = i.alone, wake_at = i."wakeAt", updated_at = i."updatedAt",
+          children = i.children, successor = i.successor, rest = i.rest
+        FROM input i WHERE i.at <> '' AND r.run_id = i."runId" AND r.version = i.at
+        RETURNING r.key, r.run_id
+      ), done AS (
+        SELECT d.key, i.* FROM (SELECT * FROM made UNION ALL SELECT * FROM moved) d
+        JOIN input i ON i."runId" = d.run_id
+      ), written AS (
+        INSERT INTO ${t("entries")} (run, "offset", line)
+        SELECT d.key, d.entries - json_array_length(d.lines) + l.nth::int - 1, l.line
+        FROM done d, json_array_elements_text(d.lines) WITH ORDINALITY AS l(line, nth)
+      ), took AS (
+        UPDATE ${t("inbox")} x SET taken = true
+        FROM done d, json_array_elements_text(d.taken) AS e(event_id)
+        WHERE x.run_id = d."runId" AND x.event_id = e.event_id AND NOT x.taken
+      )
+      SELECT "runId" AS run_id, CASE WHEN state <> 'pending' THEN ${tell}"runId")::text END FROM done`,
+    // What most appends are: of one run, which goes on and waits for nothing.
+    step: `WITH moved AS (
+        UPDATE ${
+      t("runs")
+    } SET version = $1, entries = $2::int, workflow = $3, state = $4, alone = $5,
+          wake_at = NULL, updated_at = $6::bigint, children = NULL, successor = NULL, rest = $7
+        WHERE run_id = $8 AND version = $9 RETURNING key
+      )
+      INSERT INTO ${t("entries")} (run, "offset", line)
+      SELECT key, $10::int + nth::int - 1, line
+      FROM moved, unnest($11::text[]) WITH ORDINALITY AS l(line, nth) RETURNING 1`,
+    lock: `SELECT version FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
+    version: `SELECT version FROM ${t("runs")} WHERE run_id = $1`,
+    read: `SELECT r.run_id, r.version, e.line FROM ${t("runs")} r
+      JOIN ${t("entries")} e ON e.run = r.key
+      WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,
+    post: `WITH added AS (
+        INSERT INTO ${t("inbox")} SELECT $1,
+          1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
+          EXISTS (SELECT 1 FROM ${t("inbox")} WHERE run_id = $1 AND event_id = $3 AND taken), $4
+        ON CONFLICT (run_id, id) DO NOTHING RETURNING run_id
+      ) SELECT ${tell}run_id)::text FROM added`,
+    inbox: `SELECT i.run_id, i.line FROM unnest($1::text[], $2::text[]) AS q(run_id, after)
+      JOIN ${t("inbox")} i ON i.run_id = q.run_id AND i.position > q.after::int
+      ORDER BY i.run_id, i.position`,
+    acquire: `INSERT INTO ${t("leases")} AS l
+      SELECT run_id, token, until::bigint, $4 FROM unnest($1::text[], $2::text[], $3::text[])
+        AS q(run_id, token, until) ORDER BY run_id
+      ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
+        owner = excluded.owner
+      WHERE l.until <= $5::bigint OR l.token = excluded.token RETURNING run_id`,
+    inherit: `UPDATE ${t("leases")} SET token = $2, until = $3::bigint, owner = $4
+      WHERE run_id = $1 AND token IN ($5, $2) RETURNING 1 AS taken`,
+    renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2
+      RETURNING 1 AS taken`,
+    release: `DELETE FROM ${t("leases")} l
+      USING unnest($1::text[], $2::text[]) AS q(run_id, token)
+      WHERE l.run_id = q.run_id AND l.token = q.token`,
+    lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
+    owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
+      WHERE until > $1::bigint GROUP BY owner`,
+    list:
+      `SELECT r.run_id, r.entries, r.workflow, r.state, r.updated_at::text AS updated_at, r.rest,
+        e.line AS last, l.owner
+      FROM ${t("runs")} r
+      JOIN ${t("entries")} e ON e.run = r.key AND e."offset" = r.entries - 1
+      LEFT JOIN ${t("leases")} l ON l.run_id = r.run_id AND ${held}
+      WHERE r.run_id > $3
+        AND ($4::text IS NULL OR r.workflow = $4)
+        AND ($5::bigint IS NULL OR r.updated_at >= $5::bigint)
+        AND ($6::bigint IS NULL OR r.updated_at < $6::bigint)
+        AND ($7::text IS NULL OR $7 = CASE
+          WHEN l.owner IS NULL THEN r.alone WHEN r.state = 'pending' THEN 'running' ELSE r.state END)
+      ORDER BY r.run_id LIMIT $8::int`,
+    due: `SELECT run_id FROM (
+        SELECT run_id FROM ${t("runs")} WHERE alone = 'pending'
+        UNION SELECT run_id FROM ${t("runs")} WHERE wake_at IS NOT NULL AND wake_at <= $1::bigint
+        UNION SELECT run_id FROM ${t("inbox")} WHERE NOT taken
+        UNION SELECT p.run_id FROM ${t("runs")} p, json_array_elements_text(p.children) c
+          JOIN ${t("runs")} k ON k.run_id = c
+          WHERE p.children IS NOT NULL AND k.alone IN ('success', 'failed', 'cancelled', 'continued')
+        UNION SELECT p.run_id FROM ${t("runs")} p WHERE p.alone = 'continued'
+          AND NOT EXISTS (SELECT 1 FROM ${t("runs")} n WHERE n.run_id = p.successor)
+      ) candidates WHERE NOT EXISTS (
+        SELECT 1 FROM ${t("leases")} l WHERE l.run_id = candidates.run_id AND ${held}
+      )`,
+    remove: `WITH entries AS (
+        DELETE FROM ${t("entries")} WHERE run = (SELECT key FROM ${t("runs")} WHERE run_id = $1)
+      ), inbox AS (DELETE FROM ${t("inbox")} WHERE run_id = $1
+      ), leases AS (DELETE FROM ${t("leases")} WHERE run_id = $1
+      ), blobs AS (DELETE FROM ${t("blobs")} WHERE run_id = $1
+      ) DELETE FROM ${t("runs")} WHERE run_id = $1 RETURNING ${tell}run_id)::text`,
+    putBlob: `INSERT INTO ${t("blobs")} VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+    getBlob: `SELECT value FROM ${t("blobs")} WHERE run_id = $1 AND hash = $2`
+  }
+}
+
+export type Statements = ReturnType<typeof statements>
+
+export type Param = string | number | null | ReadonlyArray<string>
