@@ -145,8 +145,9 @@ describe("reprise list", () => {
         "e-2",
         "o-1"
       ])
-      const advice = "Check that the directory exists, belongs to this user and holds no links; "
-        + "nothing was written."
+      const advice =
+        "Check that the storage exists and lets this user write, and that the keys are "
+        + "the right ones; nothing was written."
       expect(found.slice(4)).toEqual([
         `bad-1  cannot be read: Could not read run "bad-1": EACCES. ${advice}`,
         `zbad  cannot be read: Could not read run "zbad": EACCES. ${advice}`
