@@ -16,7 +16,7 @@ import { chaos } from "./support/sqlChaos.ts"
 import { driverOf, type Kind, prepare } from "./support/sqlStores.ts"
 
 const script = fileURLToPath(new URL("support/sqlContender.ts", import.meta.url))
-const seconds = Number(process.env.CHAOS_SECONDS ?? 10)
+const seconds = Number(process.env.CHAOS_SECONDS ?? 6)
 const seed = Number(process.env.CHAOS_SEED ?? 1)
 
 const places: Readonly<Record<Kind, (base: string) => Promise<string>>> = {
