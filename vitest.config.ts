@@ -9,6 +9,8 @@ export default defineConfig({
     globalSetup: "test/globalSetup.ts",
     // Processes, not threads: tests may change directory and send signals.
     pool: "forks",
+    // By itself one processor is kept free, which on two is half of them.
+    maxWorkers: "100%",
     testTimeout: 30_000,
     hookTimeout: 30_000
   }
