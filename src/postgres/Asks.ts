@@ -113,8 +113,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
       once<{ run_id: string }>(
         items.length === 1 ? `append to run "${items[0]!.runId}"` : "append to runs",
         asks.append,
-        // Its children are JSON already.
-        [JSON.stringify(items.map((item) => ({ ...item, children: childrenOf(item) })))]
+        paramsOf(items)
       ),
       (rows) => {
         const appended = new Set(rows.map(({ run_id }) => run_id))
@@ -213,4 +212,33 @@ export const make = ({ asks, client, joins, owner }: Options) => {
   return { outside, ask, append, appendNow: send, read, inbox, claim, giveBack }
 }
 
-const childrenOf = ({ children }: Item): unknown => children === null ? null : JSON.parse(children)
+/** The items as columns: of their rows, their lines, and the posts that they take. */
+const paramsOf = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<string>> => {
+  const column = (of: (item: Item) => string | number | null) =>
+    items.map((item) => String(of(item) ?? ""))
+  const lines = items.flatMap(({ entries, lines, runId }) =>
+    lines.map((line, i) => [runId, String(entries - lines.length + i), line] as const)
+  )
+  const taken = items.flatMap(({ runId, taken }) => taken.map((id) => [runId, id] as const))
+  // An array of nothing has no type: no run has no id.
+  if (taken.length === 0) taken.push(["", ""])
+  return [
+    column(byRun),
+    column(({ at }) => at),
+    column(({ version }) => version),
+    column(({ entries }) => entries),
+    column(({ workflow }) => workflow),
+    column(({ state }) => state),
+    column(({ alone }) => alone),
+    column(({ wakeAt }) => wakeAt),
+    column(({ updatedAt }) => updatedAt),
+    column(({ children }) => children),
+    column(({ successor }) => successor),
+    column(({ rest }) => rest),
+    lines.map(([runId]) => runId),
+    lines.map(([, nth]) => nth),
+    lines.map(([, , line]) => line),
+    taken.map(([runId]) => runId),
+    taken.map(([, id]) => id)
+  ]
+}

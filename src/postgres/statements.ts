@@ -11,36 +11,40 @@ export const statements = (schema: string, channel: string) => {
   const held = `l.until > $1::bigint
     AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
   return {
+    // Texts that may be missing are empty here, since an array of nothing but nulls has no type.
     append: `WITH input AS (
-        SELECT * FROM json_to_recordset($1::json) AS i(
-          "runId" text, at text, version text, entries int, workflow text, state text, alone text,
-          "wakeAt" bigint, "updatedAt" bigint, children json, successor text, rest text,
-          lines json, taken json)
+        SELECT run_id, at, version, entries::int AS entries, workflow, state, alone,
+          NULLIF(wake_at, '')::bigint AS wake_at, updated_at::bigint AS updated_at,
+          NULLIF(children, '')::json AS children, NULLIF(successor, '') AS successor, rest
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+          $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+          AS i(run_id, at, version, entries, workflow, state, alone, wake_at, updated_at, children,
+            successor, rest)
       ), made AS (
         INSERT INTO ${t("runs")} (run_id, version, entries, workflow, state, alone, wake_at,
           updated_at, children, successor, rest)
-        SELECT "runId", version, entries, workflow, state, alone, "wakeAt", "updatedAt", children,
+        SELECT run_id, version, entries, workflow, state, alone, wake_at, updated_at, children,
           successor, rest FROM input WHERE at = ''
-        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id
+        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id, state
       ), moved AS (
         UPDATE ${t("runs")} r SET version = i.version, entries = i.entries, workflow = i.workflow,
-          state = i.state, alone = i.alone, wake_at = i."wakeAt", updated_at = i."updatedAt",
+          state = i.state, alone = i.alone, wake_at = i.wake_at, updated_at = i.updated_at,
           children = i.children, successor = i.successor, rest = i.rest
-        FROM input i WHERE i.at <> '' AND r.run_id = i."runId" AND r.version = i.at
-        RETURNING r.key, r.run_id
+        FROM input i WHERE i.at <> '' AND r.run_id = i.run_id AND r.version = i.at
+        RETURNING r.key, r.run_id, r.state
       ), done AS (
-        SELECT d.key, i.* FROM (SELECT * FROM made UNION ALL SELECT * FROM moved) d
-        JOIN input i ON i."runId" = d.run_id
+        SELECT * FROM made UNION ALL SELECT * FROM moved
       ), written AS (
         INSERT INTO ${t("entries")} (run, "offset", line)
-        SELECT d.key, d.entries - json_array_length(d.lines) + l.nth::int - 1, l.line
-        FROM done d, json_array_elements_text(d.lines) WITH ORDINALITY AS l(line, nth)
+        SELECT d.key, l.nth::int, l.line FROM unnest($13::text[], $14::text[], $15::text[])
+          AS l(run_id, nth, line) JOIN done d ON d.run_id = l.run_id
       ), took AS (
         UPDATE ${t("inbox")} x SET taken = true
-        FROM done d, json_array_elements_text(d.taken) AS e(event_id)
-        WHERE x.run_id = d."runId" AND x.event_id = e.event_id AND NOT x.taken
+        FROM unnest($16::text[], $17::text[]) AS e(run_id, event_id)
+        JOIN done d ON d.run_id = e.run_id
+        WHERE x.run_id = e.run_id AND x.event_id = e.event_id AND NOT x.taken
       )
-      SELECT "runId" AS run_id, CASE WHEN state <> 'pending' THEN ${tell}"runId")::text END FROM done`,
+      SELECT run_id, CASE WHEN state <> 'pending' THEN ${tell}run_id)::text END FROM done`,
     // What most appends are: of one run, which goes on and waits for nothing.
     step: `WITH moved AS (
         UPDATE ${
