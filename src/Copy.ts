@@ -93,7 +93,7 @@ export const copy = (
   Storage
 > =>
   Effect.gen(function*() {
-    yield* found(runId)
+    yield* found(runId, "none")
     const from = yield* Storage
     const claim = yield* from.acquire(runId)
     const reject = (saw: string) => new CopyRejected({ runId, saw })

@@ -13,12 +13,12 @@ import { type Loaded, Storage } from "./Storage.ts"
 
 export type ReadError = StorageError | JournalCorrupt
 
-/** The run, or `RunNotFound`. */
-export const found = (runId: string) =>
+/** The run, or `RunNotFound`; with the values of all its entries, or of those that are needed. */
+export const found = (runId: string, values: "all" | "last" | "none" = "all") =>
   Effect.gen(function*() {
     yield* RunId.check(runId)
     const storage = yield* Storage
-    const loaded = yield* storage.read(runId)
+    const loaded = yield* storage.read(runId, values)
     if (loaded.journal.entries.length === 0) return yield* new RunNotFound({ runId })
     return loaded
   })
@@ -37,7 +37,7 @@ export const journal = (
 export const status = (
   runId: string
 ): Effect.Effect<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
-  Effect.flatMap(found(runId), statusOf)
+  Effect.flatMap(found(runId, "last"), statusOf)
 
 const statusOf = ({ journal }: Loaded): Effect.Effect<Status.Status, StorageError, Storage> =>
   Effect.gen(function*() {
@@ -61,5 +61,5 @@ export const latestStatus = (
 ): Effect.Effect<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
   Effect.gen(function*() {
     const storage = yield* Storage
-    return yield* statusOf(yield* Chain.latest(storage, yield* found(runId)))
+    return yield* statusOf(yield* Chain.latest(storage, yield* found(runId, "last")))
   })

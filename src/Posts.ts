@@ -39,7 +39,7 @@ const post = (
     const storage = yield* Storage
     const millis = yield* Clock.currentTimeMillis
     const timestamp = new Date(millis).toISOString()
-    let loaded = yield* found(runId)
+    let loaded = yield* found(runId, "none")
     for (;;) {
       loaded = yield* Chain.latest(storage, loaded)
       const { journal } = loaded
@@ -194,7 +194,7 @@ export const deliver = (
       return yield* new TokenRejected({ saw: JSON.stringify(String(token).slice(0, 40)) })
     }
     const { event, incarnation, key, runId } = addressed
-    const { journal } = yield* found(runId)
+    const { journal } = yield* found(runId, "none")
     if (journal.head.incarnation !== incarnation) return yield* new RunNotFound({ runId })
     yield* send(runId, { eventName: event, key, value, eventId: `token:${token}` })
   })

@@ -69,7 +69,7 @@ export interface Segments {
     { readonly text: string; readonly tail: Tail | undefined },
     Storage.StorageError
   >
-  /** The last segment, where the journal was left at `hint`; undefined when it may be elsewhere. */
+  /** Whether the journal still ends in the segment `hint`. */
   readonly isAt: (runId: string, hint: Tail) => Effect.Effect<boolean, Storage.StorageError>
   /** Appends behind `at`; `known` is the last segment where the caller has it. */
   readonly append: (
@@ -111,8 +111,7 @@ export const make = (store: ObjectStore, keys: Keys): Segments => {
       (etag): Effect.Effect<Tail, Storage.StorageError | Storage.Moved> => {
         if (etag === undefined) return Effect.fail(new Storage.Moved({ runId }))
         const root = tail.index === 0 && isSealed ? etag : tail.root
-        const written: Tail = { ...tail, etag, isSealed, root }
-        return Effect.succeed(written)
+        return Effect.succeed({ ...tail, etag, isSealed, root })
       }
     )
   }
