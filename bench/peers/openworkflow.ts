@@ -12,7 +12,9 @@ import { BackendPostgres } from "openworkflow/postgres"
 import { BackendSqlite } from "openworkflow/sqlite"
 import { check, type OnPostgres, type OnSqlite, stepOf, type Work } from "./shared.ts"
 
-const manyOn = async (backend: BackendPostgres | BackendSqlite, work: Work): Promise<number> => {
+type Backend = ConstructorParameters<typeof OpenWorkflow>[0]["backend"]
+
+const manyOn = async (backend: Backend, work: Work): Promise<number> => {
   const ow = new OpenWorkflow({ backend })
   const workflow = ow.defineWorkflow(
     { name: "short" },
