@@ -102,7 +102,12 @@ export interface Holder {
 }
 
 export type Claim =
-  | { readonly _tag: "Acquired"; readonly token: string }
+  | {
+    readonly _tag: "Acquired"
+    readonly token: string
+    /** True when the storage saw that the run has no journal: then nobody needs to read it. */
+    readonly isNew?: boolean | undefined
+  }
   | { readonly _tag: "Held"; readonly by: Holder }
 
 /** How long a lease holds without being renewed, where its holder cannot be seen to be dead. */
@@ -157,6 +162,11 @@ export interface Append {
   readonly at: string
   readonly lines: ReadonlyArray<string>
   readonly row: () => Row
+  /**
+   * True when all that the lines change of the run's state is that as many more steps are done, as
+   * `Status.withSteps` counts them: an index that counts them itself need not write the row.
+   */
+  readonly areSteps?: boolean | undefined
 }
 
 /** Appends to one run, for as long as a session lasts. */
@@ -171,7 +181,8 @@ export interface DriverWriter {
   readonly append: (
     at: string,
     lines: ReadonlyArray<string>,
-    row: () => Row
+    row: () => Row,
+    areSteps?: boolean
   ) => Effect.Effect<string, StorageError | Moved>
   /**
    * Only of storages that are a database of the user's, too: runs `work` in a transaction and commits what
@@ -231,7 +242,7 @@ export interface Driver {
     token: string,
     until: number
   ) => Effect.Effect<boolean, StorageError>
-  /** Gives the lease back if it is still `token`'s. */
+  /** Gives the lease back if it is still `token`'s. The append that ends a run may do so, too. */
   readonly release: (runId: string, token: string) => Effect.Effect<void, StorageError>
   readonly holder: (runId: string, now: number) => Effect.Effect<Holder | undefined, StorageError>
   /** Runs by run id. A run that a live process drives at `now` (UTC milliseconds) is `running`. */

@@ -124,7 +124,13 @@ const driveOne = (
       (claim) =>
         claim._tag === "Held"
           ? Effect.undefined
-          : Turn.take({ ...job, leaseToken: claim.token, warm: state, goesOn: mayGoOn }),
+          : Turn.take({
+            ...job,
+            leaseToken: claim.token,
+            isNew: claim.isNew === true,
+            warm: state,
+            goesOn: mayGoOn
+          }),
       (claim) =>
         claim._tag === "Held" ? Effect.void : Effect.ignore(storage.release(runId, claim.token))
     ).pipe(Effect.catchTags({

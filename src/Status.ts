@@ -158,6 +158,20 @@ export const add = (
   }
 }
 
+/** Whether all that `entry` changes of `status` is what `withSteps` does. */
+export const onlyCounts = (status: Status, entry: Entry): boolean =>
+  entry.type === "step" && entry.error === undefined && status.status === "pending"
+  && status.waits.length === 0 && status.intents.length === 0 && status.fruitless < crashLimit
+
+/** The state when `count` more steps are done, the last of them at `timestamp`. */
+export const withSteps = (status: Status, count: number, timestamp: string): Status => ({
+  ...status,
+  entries: status.entries + count,
+  updatedAt: timestamp,
+  fruitless: 0,
+  steps: { ...status.steps, done: status.steps.done + count }
+})
+
 const reopen = (status: Draft): void => {
   status.status = "pending"
   status.waits = []

@@ -276,9 +276,10 @@ const makeWriter = (
   const appendNow: Writer["append"] = (stamp, entries) => {
     if (isLost) return succeedFalse
     const sealed = Journal.seal(head, stamp, entries)
+    const areSteps = entries.every(({ entry }) => Status.onlyCounts(status, entry))
     add(status, stamp, entries)
     const row = () => ({ status: copyOf(status), head: sealed.head, taken: takenBy(entries) })
-    const attempt = writer.append(version, sealed.lines, row)
+    const attempt = writer.append(version, sealed.lines, row, areSteps)
     if (Exit.isExit(attempt) && Exit.isSuccess(attempt)) {
       return acknowledged(attempt.value as string, sealed.head)
     }
@@ -289,7 +290,7 @@ const makeWriter = (
       error._tag === "Moved"
         ? settle(sealed.head)
         : error.isRetryable
-        ? Effect.retry(Effect.suspend(() => writer.append(version, sealed.lines, row)), {
+        ? Effect.retry(Effect.suspend(() => writer.append(version, sealed.lines, row, areSteps)), {
           schedule: again,
           times: 6,
           while: isRetryable

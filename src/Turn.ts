@@ -74,6 +74,8 @@ export interface Job {
   readonly storage: Storage["Service"]
   readonly services: Services
   readonly leaseToken: string
+  /** Whether there was no journal of the run when its lease was taken. */
+  readonly isNew: boolean
   /** Where the caller left the run, if it drove it before. */
   readonly warm: Warm | undefined
   /** How a child is driven, or its start recorded. */
@@ -126,8 +128,8 @@ interface Position {
   readonly machine?: Machine
 }
 
-const cold = (storage: Storage["Service"], runId: string) =>
-  Effect.map(storage.read(runId), (loaded): Position => {
+const cold = ({ isNew, runId, storage }: Pick<Job, "isNew" | "runId" | "storage">) =>
+  Effect.map(isNew ? nothing(runId) : storage.read(runId), (loaded): Position => {
     const { entries } = loaded.journal
     return {
       loaded,
@@ -138,12 +140,19 @@ const cold = (storage: Storage["Service"], runId: string) =>
     }
   })
 
+/** Of a run without a journal. Who begins it in between makes the first append fail. */
+const nothing = (runId: string): Effect.Effect<Loaded, Journal.JournalCorrupt> =>
+  Effect.map(
+    Effect.fromResult(Journal.read(runId, "")),
+    (journal) => ({ journal, version: "" })
+  )
+
 /** The machine is what a replay would make of the journal, as long as nobody else has written. */
-const positionOf = ({ runId, storage, warm }: Job) =>
+const positionOf = ({ isNew, runId, storage, warm }: Job) =>
   warm === undefined
-    ? cold(storage, runId)
+    ? cold({ isNew, runId, storage })
     : Effect.flatMap(storage.version(runId), (version) => {
-      if (version !== warm.loaded.version) return cold(storage, runId)
+      if (version !== warm.loaded.version) return cold({ isNew: false, runId, storage })
       const { first, last, loaded, machine } = warm
       const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
       return Effect.succeed<Position>({
@@ -171,7 +180,10 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
     if (last !== undefined && Journal.isEnd(last)) return over(yield* endOf(job, last))
 
     const { incarnation } = loaded.journal.head
-    const { cursor, items } = yield* storage.inbox(runId, incarnation, "")
+    const { cursor, items } = first === undefined
+      // Nothing can have been posted to a run that was not there.
+      ? { cursor: "", items: [] }
+      : yield* storage.inbox(runId, incarnation, "")
     const posted = items.filter(({ eventId }) => !known.has(eventId))
     const mayGoOn = posted.some(({ type }) => type !== "event")
     if (status.fruitless >= Status.crashLimit && !mayGoOn) {

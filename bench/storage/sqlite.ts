@@ -55,7 +55,7 @@ const t = await interleave({
   fdatasync: append(),
   commitNormal: commit("NORMAL"),
   oursNormal: sequentialOn(normal)
-}, { rounds: 15, warmUp: 4 })
+}, { rounds: 15, warmUp: 12 })
 
 const other = ManagedRuntime.make(SqliteStorage.layer({ filename: join(at, "other.db") }))
 const flat = await flatness(

@@ -5,10 +5,10 @@
 import * as Effect from "effect/Effect"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Storage } from "../index.ts"
-import type { Columns } from "../sql/Index.ts"
+import { type Columns, versionOf } from "../sql/Index.ts"
 import { beside, openOn } from "../sql/Transaction.ts"
 import * as Batches from "./Batches.ts"
-import { patiently, toStorageError } from "./Errors.ts"
+import { isPlaceTaken, patiently, toStorageError } from "./Errors.ts"
 import type { Param, Statements } from "./statements.ts"
 
 export interface Options {
@@ -21,11 +21,17 @@ export interface Options {
 }
 
 /** One append as a row of its statement. */
-export interface Item extends Columns {
+export interface Item {
   readonly runId: string
-  readonly at: string
+  /** Of the run's row; undefined of a run that is to be made. */
+  readonly key: string | undefined
+  /** The offset of the first line. */
+  readonly first: number
   readonly lines: ReadonlyArray<string>
-  readonly taken: ReadonlyArray<string>
+  /** What becomes of the row; undefined when it stays. */
+  readonly row: Columns & { readonly taken: ReadonlyArray<string> } | undefined
+  /** The token of a lease that is given back with it. */
+  readonly lease: string | undefined
 }
 
 interface Claimed {
@@ -53,10 +59,6 @@ const longest = 1_000_000
 const widest = 64
 
 const one = () => 1
-
-const isStep = ({ at, children, state, successor, taken, wakeAt }: Item) =>
-  at !== "" && state === "pending" && taken.length === 0 && children === null && successor === null
-  && wakeAt === null
 
 const byRun = ({ runId }: { readonly runId: string }) => runId
 
@@ -87,39 +89,34 @@ export const make = ({ asks, client, joins, owner }: Options) => {
   const of = (what: string, items: ReadonlyArray<{ readonly runId: string }>) =>
     items.length === 1 ? `${what} of run "${items[0]!.runId}"` : `${what} of ${items.length} runs`
 
-  const step = (item: Item) => {
-    const { alone, at, entries, lines, rest, runId, state, updatedAt, version, workflow } = item
-    const first = entries - lines.length
-    return Effect.map(
-      once(`append to run "${runId}"`, asks.step, [
-        version,
-        entries,
-        workflow,
-        state,
-        alone,
-        updatedAt,
-        rest,
-        runId,
-        at,
-        first,
-        lines
-      ]),
-      (rows) => [rows.length > 0]
+  const steps = ({ first, key, lines, runId }: Item) =>
+    Effect.map(
+      once(`append to run "${runId}"`, asks.steps, [key!, first, lines]),
+      (rows) => rows.length > 0 ? [key] : [undefined]
     )
-  }
-  /** Whether each was at its `at`. */
-  const send = (items: ReadonlyArray<Item>) =>
-    items.length === 1 && isStep(items[0]!) ? step(items[0]!) : Effect.map(
-      once<{ run_id: string }>(
+  const rows = (items: ReadonlyArray<Item>) =>
+    Effect.map(
+      once<{ key: string; run_id: string | null }>(
         items.length === 1 ? `append to run "${items[0]!.runId}"` : "append to runs",
         asks.append,
         paramsOf(items)
       ),
       (rows) => {
-        const appended = new Set(rows.map(({ run_id }) => run_id))
-        return items.map(({ runId }) => appended.has(runId))
+        const byId = new Map(rows.map(({ key, run_id }) => [run_id ?? key, key]))
+        return items.map(({ key, row, runId }) => byId.get(row === undefined ? key! : runId))
       }
     )
+  /** The key of each one's row; undefined of those that were not where they are to be appended. */
+  const send = (
+    items: ReadonlyArray<Item>
+  ): Effect.Effect<ReadonlyArray<string | undefined>, Storage.StorageError> => {
+    const [item, another] = items
+    const sent = another === undefined && item!.row === undefined ? steps(item!) : rows(items)
+    // The place of an entry is taken. Of several, each is sent again by itself.
+    return another === undefined
+      ? Effect.catchIf(sent, isPlaceTaken, () => Effect.succeed([undefined]))
+      : sent
+  }
   const append = batched((item: Item) => `append to run "${item.runId}"`, send, {
     // One that syncs, and one that is made ready meanwhile.
     underWay: 2,
@@ -132,21 +129,23 @@ export const make = ({ asks, client, joins, owner }: Options) => {
     ({ runId }: { readonly runId: string }) => `read the journal of run "${runId}"`,
     (items) =>
       Effect.map(
-        asked<Line & { version: string }>(
+        asked<Line & { key: string }>(
           of("read the journal", items),
           asks.read,
           items.map(byRun)
         ),
         (rows) => {
-          const found = new Map<string, { lines: Array<string>; version: string }>()
-          for (const { line, run_id, version } of rows) {
+          const found = new Map<string, { lines: Array<string>; key: string }>()
+          for (const { key, line, run_id } of rows) {
             const known = found.get(run_id)
-            if (known === undefined) found.set(run_id, { lines: [line], version })
+            if (known === undefined) found.set(run_id, { lines: [line], key })
             else known.lines.push(line)
           }
           return items.map(({ runId }): Storage.Stored => {
-            const { lines, version } = found.get(runId) ?? { lines: [], version: "" }
-            return { text: lines.map((line) => `${line}\n`).join(""), version }
+            const read = found.get(runId)
+            if (read === undefined) return { text: "", version: "" }
+            const { key, lines } = read
+            return { text: `${lines.join("\n")}\n`, version: versionOf(runId, key, lines.length) }
           })
         }
       ),
@@ -178,7 +177,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
     ({ runId }: Claimed) => `take the lease of run "${runId}"`,
     (items) =>
       Effect.map(
-        asked<{ run_id: string }>(
+        asked<{ run_id: string; is_new: boolean }>(
           of("take the lease", items),
           asks.acquire,
           items.map(byRun),
@@ -188,8 +187,8 @@ export const make = ({ asks, client, joins, owner }: Options) => {
           Math.min(...items.map(({ now }) => now))
         ),
         (rows) => {
-          const taken = new Set(rows.map(({ run_id }) => run_id))
-          return items.map(({ runId }) => taken.has(runId))
+          const taken = new Map(rows.map(({ is_new, run_id }) => [run_id, { isNew: is_new }]))
+          return items.map(({ runId }) => taken.get(runId))
         }
       ),
     { ...others, keyOf: byRun }
@@ -212,33 +211,93 @@ export const make = ({ asks, client, joins, owner }: Options) => {
   return { outside, ask, append, appendNow: send, read, inbox, claim, giveBack }
 }
 
-/** The items as columns: of their rows, their lines, and the posts that they take. */
+interface Added {
+  readonly runId: string
+  readonly key: string
+  readonly first: string
+  readonly nth: string
+  readonly line: string
+}
+
+// An array of nothing has no type: no run has this key, and none this id.
+const none = "0"
+const noRow: Item & { readonly row: NonNullable<Item["row"]> } = {
+  runId: "",
+  key: none,
+  first: 0,
+  lines: [],
+  row: {
+    entries: 0,
+    workflow: "",
+    state: "pending",
+    alone: "pending",
+    wakeAt: null,
+    updatedAt: 0,
+    children: null,
+    successor: null,
+    rest: "",
+    taken: []
+  },
+  lease: undefined
+}
+const noLine: Added = { runId: "", key: none, first: none, nth: none, line: "" }
+
+const or = <A>(all: ReadonlyArray<A>, otherwise: A) => all.length === 0 ? [otherwise] : all
+
+/** The items as columns: of rows, their lines and the posts that they take; then lines of rows that stay. */
 const paramsOf = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<string>> => {
-  const column = (of: (item: Item) => string | number | null) =>
-    items.map((item) => String(of(item) ?? ""))
-  const lines = items.flatMap(({ entries, lines, runId }) =>
-    lines.map((line, i) => [runId, String(entries - lines.length + i), line] as const)
+  const linesOf = (some: ReadonlyArray<Item>) =>
+    or(
+      some.flatMap(({ first, key = "", lines, runId }) =>
+        lines.map((line, i): Added => ({
+          runId,
+          key,
+          first: String(first),
+          nth: String(first + i),
+          line
+        }))
+      ),
+      noLine
+    )
+  const rows = or(
+    items.flatMap(({ row, ...item }) => row === undefined ? [] : [{ ...item, row }]),
+    noRow
   )
-  const taken = items.flatMap(({ runId, taken }) => taken.map((id) => [runId, id] as const))
-  // An array of nothing has no type: no run has no id.
-  if (taken.length === 0) taken.push(["", ""])
+  const column = (of: (item: typeof noRow) => string | number | null | undefined) =>
+    rows.map((item) => String(of(item) ?? ""))
+  const lines = linesOf(rows)
+  const counted = linesOf(items.filter(({ row }) => row === undefined))
+  const taken = or(
+    rows.flatMap(({ row, runId }) => row.taken.map((id) => [runId, id] as const)),
+    ["", ""] as const
+  )
+  const leases = or(
+    rows.flatMap(({ lease, runId }) => lease === undefined ? [] : [[runId, lease] as const]),
+    ["", ""] as const
+  )
   return [
     column(byRun),
-    column(({ at }) => at),
-    column(({ version }) => version),
-    column(({ entries }) => entries),
-    column(({ workflow }) => workflow),
-    column(({ state }) => state),
-    column(({ alone }) => alone),
-    column(({ wakeAt }) => wakeAt),
-    column(({ updatedAt }) => updatedAt),
-    column(({ children }) => children),
-    column(({ successor }) => successor),
-    column(({ rest }) => rest),
-    lines.map(([runId]) => runId),
-    lines.map(([, nth]) => nth),
-    lines.map(([, , line]) => line),
+    column(({ key }) => key),
+    column(({ row }) => row.entries),
+    column(({ row }) => row.workflow),
+    column(({ row }) => row.state),
+    column(({ row }) => row.alone),
+    column(({ row }) => row.wakeAt),
+    column(({ row }) => row.updatedAt),
+    column(({ row }) => row.children),
+    column(({ row }) => row.successor),
+    column(({ row }) => row.rest),
+    column(({ first }) => first),
+    lines.map(byRun),
+    lines.map(({ nth }) => nth),
+    lines.map(({ line }) => line),
     taken.map(([runId]) => runId),
-    taken.map(([, id]) => id)
+    taken.map(([, id]) => id),
+    counted.map(({ key }) => key),
+    counted.map(({ first }) => first),
+    counted.map(({ nth }) => nth),
+    counted.map(({ line }) => line),
+    leases.map(([runId]) => runId),
+    leases.map(([, token]) => token)
   ]
 }

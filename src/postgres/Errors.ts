@@ -32,6 +32,10 @@ const reasonOf = (error: SqlError.SqlError): Storage.StorageError["reason"] => {
 export const toStorageError = (doing: string) => (cause: SqlError.SqlError): Storage.StorageError =>
   new Storage.StorageError({ reason: reasonOf(cause), doing, cause })
 
+/** Whether something stands already where it was to be written. */
+export const isPlaceTaken = (error: Storage.StorageError): boolean =>
+  codeOf(error.cause) === "23505"
+
 /** Never as long as somebody else. */
 const again = Schedule.jittered(Schedule.exponential("40 millis", 1.7))
 

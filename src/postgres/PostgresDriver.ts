@@ -11,9 +11,19 @@ import * as Result from "effect/Result"
 import * as SqlError from "effect/sql/SqlError"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
+import * as Held from "../sql/Held.ts"
+import {
+  type Columns,
+  columnsOf,
+  isoOf,
+  pageOf,
+  placeOf,
+  toColumn,
+  versionOf
+} from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
+import * as Status from "../Status.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
 import * as Asks from "./Asks.ts"
 import { isLost, patiently, toStorageError } from "./Errors.ts"
@@ -29,6 +39,7 @@ export interface Options extends Pick<Asks.Options, "client" | "joins"> {
 interface Row {
   readonly run_id: string
   readonly entries: number
+  readonly steps: number
   readonly workflow: string
   readonly state: Columns["state"]
   readonly updated_at: string
@@ -41,6 +52,7 @@ export const make = (
   { channel, client, joins, schema, self }: Options
 ): Storage.Driver & { readonly changed: (runId: string) => void } => {
   const { changed, watch } = Storage.makeWatchers()
+  const held = Held.make()
   const asks = statements(schema, channel)
   const owner = JSON.stringify(self.name)
   const { append, appendNow, ask, claim, giveBack, inbox, outside, read } = Asks.make({
@@ -50,52 +62,75 @@ export const make = (
     owner
   })
 
-  const itemOf = (runId: string, { at, lines, row }: Storage.Append): Asks.Item => {
+  /** Undefined when `at` is no state of a journal. */
+  const itemOf = (
+    runId: string,
+    { areSteps, at, lines, row }: Storage.Append
+  ): Asks.Item | undefined => {
+    const place = at === "" ? { key: undefined, entries: 0 } : placeOf(runId, at)
+    if (place === undefined) return undefined
+    const { entries: first, key } = place
+    const item = { runId, key, first, lines, row: undefined, lease: undefined }
+    if (areSteps === true && key !== undefined) return item
     const told = row()
-    return { ...columnsOf(told), runId, at, lines, taken: told.taken.map(toColumn) }
+    const taken = told.taken.map(toColumn)
+    const lease = Status.isEnded(told.status) ? held.tokenOf(runId) : undefined
+    return { ...item, row: { ...columnsOf(told), taken }, lease }
   }
+
+  const version = (doing: string, runId: string) =>
+    Effect.map(
+      ask<{ key: string; entries: number }>(doing, asks.version, runId),
+      ([row]) => row === undefined ? "" : versionOf(runId, row.key, row.entries)
+    )
 
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = () => Effect.fail(new Storage.Moved({ runId }))
-    const told = ({ version }: Asks.Item) => (isMine: boolean) => {
-      if (!isMine) return moved()
-      changed(runId, "journal")
-      return Effect.succeed(version)
-    }
-    /** Waits until a commit whose answer was lost is one or is none. */
-    const settle = ({ at, version }: Asks.Item) =>
-      Effect.flatMap(
-        ask<{ version: string }>(doing, asks.lock, runId),
-        ([row]): Effect.Effect<string, Storage.StorageError | Storage.Moved> =>
-          row?.version === version
-            ? Effect.succeed(version)
-            : (row?.version ?? "") === at
-            ? Effect.fail(unavailable(doing, new Error("the transaction was rolled back")))
-            : moved()
-      )
+    const behind = ({ first, lines }: Asks.Item, key: string) =>
+      versionOf(runId, key, first + lines.length)
+    /** Waits until a commit whose answer was lost is one or is none: its row is locked until then. */
+    const settle = (at: string, { first, key = "0", lines, ...item }: Asks.Item) =>
+      Effect.gen(function*() {
+        yield* ask(doing, asks.lock, runId)
+        const [entry] = yield* ask<{ line: string }>(doing, asks.line, key, first)
+        if (entry !== undefined && entry.line === lines[0]) {
+          return behind({ first, key, lines, ...item }, key)
+        }
+        return yield* (yield* version(doing, runId)) === at
+          ? Effect.fail(unavailable(doing, new Error("the transaction was rolled back")))
+          : moved()
+      })
     return {
-      append: (at, lines, row) =>
+      append: (at, lines, row, areSteps) =>
         Effect.suspend(() => {
-          const item = itemOf(runId, { at, lines, row })
-          return Effect.flatMap(append(item), told(item))
+          const item = itemOf(runId, { at, lines, row, areSteps })
+          if (item === undefined) return moved()
+          return Effect.flatMap(append(item), (key) => {
+            if (key === undefined) return moved()
+            if (item.lease !== undefined) held.drop(runId)
+            changed(runId, "journal")
+            return Effect.succeed(behind(item, key))
+          })
         }),
       transaction: <A, E, R, E2>(
         work: Effect.Effect<A, E, R>,
         toAppend: (value: A) => Effect.Effect<Storage.Append, E2>
       ) =>
         Effect.suspend(() => {
-          let sent: Asks.Item | undefined
+          let sent: { readonly at: string; readonly item: Asks.Item } | undefined
           const inside = Effect.mapError(work, (error) => new Own<E>(error)).pipe(
             Effect.flatMap((value) =>
               Effect.flatMap(
                 Effect.mapError(toAppend(value), (error) => new Own<E2>(error)),
-                (what) => {
-                  const item = itemOf(runId, what)
-                  return Effect.flatMap(appendNow([item]), ([isMine]) => {
-                    if (isMine !== true) return moved()
-                    sent = item
-                    return Effect.succeed(item.version)
+                ({ at, lines, row }) => {
+                  // Always with the row: who settles waits for its lock.
+                  const item = itemOf(runId, { at, lines, row })
+                  if (item === undefined) return moved()
+                  return Effect.flatMap(appendNow([item]), ([key]) => {
+                    if (key === undefined) return moved()
+                    sent = { at, item }
+                    return Effect.succeed(behind(item, key))
                   })
                 }
               )
@@ -108,7 +143,9 @@ export const make = (
             ): Effect.Effect<string, E | E2 | Storage.StorageError | Storage.Moved> => {
               const lost = lostIn(cause)
               if (lost !== undefined) {
-                return sent === undefined ? Effect.fail(unavailable(doing, lost)) : settle(sent)
+                return sent === undefined
+                  ? Effect.fail(unavailable(doing, lost))
+                  : settle(sent.at, sent.item)
               }
               const found = Cause.findError(cause)
               if (Result.isFailure(found)) return Effect.failCause(found.failure)
@@ -144,11 +181,7 @@ export const make = (
 
   const driver: Storage.Driver = {
     read: (runId) => read({ runId }),
-    version: (runId) =>
-      Effect.map(
-        ask<{ version: string }>(`look at the journal of run "${runId}"`, asks.version, runId),
-        ([row]) => row?.version ?? ""
-      ),
+    version: (runId) => version(`look at the journal of run "${runId}"`, runId),
     writer: (runId) => Effect.succeed(writerOf(runId)),
     post: (runId, { eventId, id, line }) => {
       const doing = `post to run "${runId}"`
@@ -177,22 +210,31 @@ export const make = (
       Effect.gen(function*() {
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
-        if (yield* claim({ runId, token, now, until })) return { _tag: "Acquired", token }
-        const held = yield* leaseOf(runId)
-        const by = yield* holderOf(self, held, now)
+        const taken = yield* claim({ runId, token, now, until })
+        if (taken !== undefined) {
+          held.add(runId, token)
+          return { _tag: "Acquired", token, ...taken }
+        }
+        const lease = yield* leaseOf(runId)
+        const by = yield* holderOf(self, lease, now)
         if (by !== undefined) return { _tag: "Held", by }
-        const last = held?.token ?? ""
+        const last = lease?.token ?? ""
         const inherited = yield* ask(doing, asks.inherit, runId, token, until, owner, last)
-        return inherited.length > 0
-          ? { _tag: "Acquired", token }
-          : { _tag: "Held", by: { host: self.name.host, until: now } }
+        if (inherited.length === 0) {
+          return { _tag: "Held", by: { host: self.name.host, until: now } }
+        }
+        held.add(runId, token)
+        return { _tag: "Acquired", token }
       }),
     renew: (runId, token, until) =>
       Effect.map(
         ask(`renew the lease of run "${runId}"`, asks.renew, runId, token, until),
         (rows) => rows.length > 0
       ),
-    release: (runId, token) => Effect.asVoid(giveBack({ runId, token })),
+    release: (runId, token) =>
+      Effect.suspend(() =>
+        held.release(runId, token) ? Effect.asVoid(giveBack({ runId, token })) : Effect.void
+      ),
     holder: (runId, now) => Effect.flatMap(leaseOf(runId), (lease) => holderOf(self, lease, now)),
     list: (query, now) =>
       Effect.gen(function*(): Effect.gen.Return<Storage.Page, Storage.StorageError> {
@@ -207,7 +249,9 @@ export const make = (
           updatedFrom ?? null,
           updatedBefore ?? null,
           status ?? null,
-          limit + 1
+          limit + 1,
+          isoOf(updatedFrom),
+          isoOf(updatedBefore)
         )
         return pageOf(
           rows.map((row) => ({

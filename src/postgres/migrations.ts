@@ -12,7 +12,6 @@ const ddl = (q: (table: string) => string): ReadonlyArray<string> => [
   `CREATE TABLE ${q("runs")} (
     key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id text COLLATE "C" NOT NULL UNIQUE,
-    version text NOT NULL,
     entries int NOT NULL,
     workflow text NOT NULL,
     state text NOT NULL,

@@ -4,6 +4,10 @@
  */
 import { quoted } from "./migrations.ts"
 
+/** The time of the last entry: of the row, unless steps came behind it. Empty in a line that is damaged. */
+const behindRow = `CASE WHEN e."offset" < r.entries THEN ''
+  ELSE coalesce(substring(e.line FROM '.*"timestamp":"([^"]*)","incarnation"'), '') END COLLATE "C"`
+
 /** `channel` is told of the runs that others wait for. */
 export const statements = (schema: string, channel: string) => {
   const t = (table: string) => `${quoted(schema)}.${table}`
@@ -11,26 +15,29 @@ export const statements = (schema: string, channel: string) => {
   const held = `l.until > $1::bigint
     AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
   return {
-    // Texts that may be missing are empty here, since an array of nothing but nulls has no type.
+    // Texts that may be missing are empty here, since an array of nothing but nulls has no type. What is looked
+    // up by a key is a subquery of its own, so that no plan reads a whole table for it.
     append: `WITH input AS (
-        SELECT run_id, at, version, entries::int AS entries, workflow, state, alone,
-          NULLIF(wake_at, '')::bigint AS wake_at, updated_at::bigint AS updated_at,
-          NULLIF(children, '')::json AS children, NULLIF(successor, '') AS successor, rest
+        SELECT run_id, NULLIF(key, '')::bigint AS key, entries::int AS entries, workflow, state,
+          alone, NULLIF(wake_at, '')::bigint AS wake_at, updated_at::bigint AS updated_at,
+          NULLIF(children, '')::json AS children, NULLIF(successor, '') AS successor, rest,
+          first::int AS first
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
           $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
-          AS i(run_id, at, version, entries, workflow, state, alone, wake_at, updated_at, children,
-            successor, rest)
+          AS i(run_id, key, entries, workflow, state, alone, wake_at, updated_at, children,
+            successor, rest, first)
       ), made AS (
-        INSERT INTO ${t("runs")} (run_id, version, entries, workflow, state, alone, wake_at,
-          updated_at, children, successor, rest)
-        SELECT run_id, version, entries, workflow, state, alone, wake_at, updated_at, children,
-          successor, rest FROM input WHERE at = ''
+        INSERT INTO ${t("runs")} (run_id, entries, workflow, state, alone, wake_at, updated_at,
+          children, successor, rest)
+        SELECT run_id, entries, workflow, state, alone, wake_at, updated_at, children, successor,
+          rest FROM input WHERE key IS NULL
         ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id, state
       ), moved AS (
-        UPDATE ${t("runs")} r SET version = i.version, entries = i.entries, workflow = i.workflow,
-          state = i.state, alone = i.alone, wake_at = i.wake_at, updated_at = i.updated_at,
-          children = i.children, successor = i.successor, rest = i.rest
-        FROM input i WHERE i.at <> '' AND r.run_id = i.run_id AND r.version = i.at
+        UPDATE ${t("runs")} r SET entries = i.entries, workflow = i.workflow, state = i.state,
+          alone = i.alone, wake_at = i.wake_at, updated_at = i.updated_at, children = i.children,
+          successor = i.successor, rest = i.rest
+        FROM input i WHERE r.key = i.key AND r.run_id = i.run_id
+          AND (SELECT true FROM ${t("entries")} e WHERE e.run = i.key AND e."offset" = i.first - 1)
         RETURNING r.key, r.run_id, r.state
       ), done AS (
         SELECT * FROM made UNION ALL SELECT * FROM moved
@@ -38,27 +45,37 @@ export const statements = (schema: string, channel: string) => {
         INSERT INTO ${t("entries")} (run, "offset", line)
         SELECT d.key, l.nth::int, l.line FROM unnest($13::text[], $14::text[], $15::text[])
           AS l(run_id, nth, line) JOIN done d ON d.run_id = l.run_id
+      ), counted AS (
+        INSERT INTO ${t("entries")} (run, "offset", line)
+        SELECT l.key::bigint, l.nth::int, l.line
+        FROM unnest($18::text[], $19::text[], $20::text[], $21::text[]) AS l(key, first, nth, line)
+        WHERE (SELECT true FROM ${t("entries")} e
+          WHERE e.run = l.key::bigint AND e."offset" = l.first::int - 1)
+        RETURNING run
       ), took AS (
         UPDATE ${t("inbox")} x SET taken = true
         FROM unnest($16::text[], $17::text[]) AS e(run_id, event_id)
         JOIN done d ON d.run_id = e.run_id
         WHERE x.run_id = e.run_id AND x.event_id = e.event_id AND NOT x.taken
+      ), released AS (
+        DELETE FROM ${t("leases")} l USING unnest($22::text[], $23::text[]) AS q(run_id, token)
+        WHERE l.run_id = q.run_id AND l.token = q.token AND q.run_id IN (SELECT run_id FROM done)
       )
-      SELECT run_id, CASE WHEN state <> 'pending' THEN ${tell}run_id)::text END FROM done`,
-    // What most appends are: of one run, which goes on and waits for nothing.
-    step: `WITH moved AS (
-        UPDATE ${
-      t("runs")
-    } SET version = $1, entries = $2::int, workflow = $3, state = $4, alone = $5,
-          wake_at = NULL, updated_at = $6::bigint, children = NULL, successor = NULL, rest = $7
-        WHERE run_id = $8 AND version = $9 RETURNING key
-      )
-      INSERT INTO ${t("entries")} (run, "offset", line)
-      SELECT key, $10::int + nth::int - 1, line
-      FROM moved, unnest($11::text[]) WITH ORDINALITY AS l(line, nth) RETURNING 1`,
-    lock: `SELECT version FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
-    version: `SELECT version FROM ${t("runs")} WHERE run_id = $1`,
-    read: `SELECT r.run_id, r.version, e.line FROM ${t("runs")} r
+      SELECT key::text AS key, run_id, CASE WHEN state <> 'pending' THEN ${tell}run_id)::text END
+        FROM done
+      UNION ALL SELECT run::text, NULL, NULL FROM counted`,
+    // What most appends are: of one run, of which some steps are done.
+    steps: `INSERT INTO ${t("entries")} (run, "offset", line)
+      SELECT $1::bigint, $2::int + nth::int - 1, line
+      FROM unnest($3::text[]) WITH ORDINALITY AS l(line, nth)
+      WHERE EXISTS (SELECT 1 FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int - 1)
+      RETURNING 1`,
+    lock: `SELECT 1 FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
+    line: `SELECT line FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int`,
+    version: `SELECT key::text AS key,
+        (SELECT max("offset") + 1 FROM ${t("entries")} WHERE run = key) AS entries
+      FROM ${t("runs")} WHERE run_id = $1`,
+    read: `SELECT r.run_id, r.key::text AS key, e.line FROM ${t("runs")} r
       JOIN ${t("entries")} e ON e.run = r.key
       WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,
     post: `WITH added AS (
@@ -75,7 +92,10 @@ export const statements = (schema: string, channel: string) => {
         AS q(run_id, token, until) ORDER BY run_id
       ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
         owner = excluded.owner
-      WHERE l.until <= $5::bigint OR l.token = excluded.token RETURNING run_id`,
+      WHERE l.until <= $5::bigint OR l.token = excluded.token
+      RETURNING run_id, (SELECT false FROM ${
+      t("runs")
+    } r WHERE r.run_id = l.run_id) IS NULL AS is_new`,
     inherit: `UPDATE ${t("leases")} SET token = $2, until = $3::bigint, owner = $4
       WHERE run_id = $1 AND token IN ($5, $2) RETURNING 1 AS taken`,
     renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2
@@ -86,16 +106,16 @@ export const statements = (schema: string, channel: string) => {
     lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
     owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
       WHERE until > $1::bigint GROUP BY owner`,
-    list:
-      `SELECT r.run_id, r.entries, r.workflow, r.state, r.updated_at::text AS updated_at, r.rest,
-        e.line AS last, l.owner
+    list: `SELECT r.run_id, r.entries, e."offset" + 1 - r.entries AS steps, r.workflow, r.state,
+        r.updated_at::text AS updated_at, r.rest, e.line AS last, l.owner
       FROM ${t("runs")} r
-      JOIN ${t("entries")} e ON e.run = r.key AND e."offset" = r.entries - 1
+      CROSS JOIN LATERAL (SELECT "offset", line FROM ${t("entries")} WHERE run = r.key
+        ORDER BY "offset" DESC LIMIT 1) e
       LEFT JOIN ${t("leases")} l ON l.run_id = r.run_id AND ${held}
       WHERE r.run_id > $3
         AND ($4::text IS NULL OR r.workflow = $4)
-        AND ($5::bigint IS NULL OR r.updated_at >= $5::bigint)
-        AND ($6::bigint IS NULL OR r.updated_at < $6::bigint)
+        AND ($5::bigint IS NULL OR r.updated_at >= $5::bigint OR ${behindRow} >= $9::text)
+        AND ($6::bigint IS NULL OR (r.updated_at < $6::bigint AND ${behindRow} < $10::text))
         AND ($7::text IS NULL OR $7 = CASE
           WHEN l.owner IS NULL THEN r.alone WHEN r.state = 'pending' THEN 'running' ELSE r.state END)
       ORDER BY r.run_id LIMIT $8::int`,

@@ -7,9 +7,23 @@
 import { Journal, type Storage } from "../index.ts"
 import * as Status from "../Status.ts"
 
-/** The state of a journal, as a driver's version. */
-export const versionOf = (head: Journal.Head): string =>
-  `${head.incarnation}:${head.session}:${head.offset}:${head.prev}`
+/**
+ * The state of a journal as a driver's version: the key of the run's row, which no other run ever gets, and how
+ * many entries the journal has. Entries are never changed, so of one run that says all.
+ */
+export const versionOf = (runId: string, key: number | string, entries: number): string =>
+  `${key}:${entries}:${runId}`
+
+/** What a version of the run says; nothing of a text that is none. */
+export const placeOf = (
+  runId: string,
+  version: string
+): { readonly key: string; readonly entries: number } | undefined => {
+  const [place, key, entries] = /^(\d+):(\d+):/.exec(version) ?? []
+  return key === undefined || version.slice(place!.length) !== runId
+    ? undefined
+    : { key, entries: Number(entries) }
+}
 
 /**
  * A text as a column: Postgres takes no NUL, and neither database half a surrogate pair.
@@ -23,9 +37,18 @@ const odd = /[\0\\]|\p{Surrogate}/u
 const fromColumn = (column: string): string =>
   column.includes("\\") ? JSON.parse(`"${column}"`) as string : column
 
+/** UTC milliseconds as entries write them, so that texts compare as times do. */
+export const isoOf = (millis: number | undefined): string | null =>
+  millis === undefined || Number.isNaN(millis)
+    ? null
+    : new Date(Math.ceil(Math.min(Math.max(millis, firstYear), lastYear))).toISOString()
+
+// The years that have four digits.
+const firstYear = Date.parse("0000-01-01T00:00:00.000Z")
+const lastYear = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
 export interface Columns {
-  readonly version: string
-  /** How many entries the journal has. */
+  /** How many entries the journal had when the row was written: done steps may have come since. */
   readonly entries: number
   readonly workflow: string
   /** As the journal tells it. */
@@ -63,7 +86,6 @@ export const columnsOf = ({ head, status }: Storage.Row): Columns => {
   } = status
   const children = waits.flatMap(({ childId }) => childId ?? [])
   return {
-    version: versionOf(head),
     entries: head.offset,
     workflow: toColumn(workflow),
     state,
@@ -81,22 +103,26 @@ export interface Read
   extends Pick<Columns, "entries" | "workflow" | "state" | "updatedAt" | "rest">
 {
   readonly runId: string
+  /** How many steps came behind the row. */
+  readonly steps: number
   readonly last: string
   readonly isHeld: boolean
 }
 
 /** The state of a run. */
 export const statusOf = (read: Read): Status.Status => {
-  const { entries, isHeld, last, rest, runId, state, updatedAt, workflow } = read
-  const status: Status.Status = {
+  const { entries, isHeld, last, rest, runId, state, steps, updatedAt, workflow } = read
+  const entry = JSON.parse(last) as Journal.Recorded
+  const written: Status.Status = {
     ...Status.empty(runId),
     ...JSON.parse(rest) as Partial<Status.Status>,
     workflow: fromColumn(workflow),
     status: state,
     entries,
     updatedAt: new Date(updatedAt).toISOString(),
-    ...told(JSON.parse(last) as Journal.Recorded)
+    ...told(entry)
   }
+  const status = steps === 0 ? written : Status.withSteps(written, steps, entry.timestamp)
   return Status.withOwner(status, isHeld)
 }
 
@@ -132,13 +158,13 @@ export const pageOf = (
   const isWhole = ({ last }: Read) => Journal.verifies(last, 0, last.length)
   return {
     runs: page.filter(isWhole).map(statusOf),
-    unreadable: page.filter((row) => !isWhole(row)).map(({ entries, runId }) => ({
+    unreadable: page.filter((row) => !isWhole(row)).map(({ entries, runId, steps }) => ({
       runId,
       error: new Journal.JournalCorrupt({
         runId,
         file: "journal",
-        offset: entries - 1,
-        line: entries,
+        offset: entries + steps - 1,
+        line: entries + steps,
         saw: "its checksum does not match its bytes"
       })
     })),

@@ -17,8 +17,12 @@ interface Job {
 }
 
 export interface Commits {
-  /** Runs `work` in a transaction; committed when it returns. */
-  readonly write: <A>(doing: string, work: () => A) => Effect.Effect<A, Storage.StorageError>
+  /** Runs `work` in a transaction; committed when it returns. One statement is a transaction by itself. */
+  readonly write: <A>(
+    doing: string,
+    work: () => A,
+    isOneStatement?: boolean
+  ) => Effect.Effect<A, Storage.StorageError>
   /** How many sessions may write now. */
   writers: number
 }
@@ -42,6 +46,15 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
     } catch (error) {
       if (db.isTransaction) prepare("ROLLBACK").run()
       return failed(jobs, error)
+    }
+  }
+
+  /** As `commit`, of a statement. */
+  const statement = (doing: string, work: () => unknown): Exit.Exit<unknown, any> | undefined => {
+    try {
+      return Exit.succeed(work())
+    } catch (error) {
+      return isBusy(error) ? undefined : failed([{ doing }], error)[0]
     }
   }
 
@@ -111,10 +124,16 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
 
   const commits: Commits = {
     writers: 0,
-    write: <A>(doing: string, work: () => A): Effect.Effect<A, Storage.StorageError> => {
+    write: <A>(
+      doing: string,
+      work: () => A,
+      isOneStatement = false
+    ): Effect.Effect<A, Storage.StorageError> => {
       if (commits.writers <= 1 && waiting.length === 0 && !isScheduled && !db.isTransaction) {
-        const exits = commit([{ doing, work, done: () => {} }])
-        if (exits !== undefined) return exits[0] as Exit.Exit<A, Storage.StorageError>
+        const exit = isOneStatement
+          ? statement(doing, work)
+          : commit([{ doing, work, done: () => {} }])?.[0]
+        if (exit !== undefined) return exit as Exit.Exit<A, Storage.StorageError>
       }
       const queued = Effect.uninterruptible(
         Effect.callback<A, Storage.StorageError>((resume) => {
@@ -138,5 +157,5 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
   return commits
 }
 
-const failed = (jobs: ReadonlyArray<Job>, error: unknown) =>
+const failed = (jobs: ReadonlyArray<Pick<Job, "doing">>, error: unknown) =>
   jobs.map(({ doing }) => Exit.fail(toStorageError(doing)(error)))

@@ -8,10 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
-import { type Columns, columnsOf, pageOf, toColumn } from "../sql/Index.ts"
+import * as Held from "../sql/Held.ts"
+import { type Columns, isoOf, pageOf, toColumn, versionOf } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { beside, isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
+import * as Status from "../Status.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
+import * as Appends from "./Appends.ts"
 import type { Commits } from "./Commits.ts"
 import type { Connection } from "./Connection.ts"
 import { toStorageError } from "./Errors.ts"
@@ -19,16 +22,10 @@ import { toStorageError } from "./Errors.ts"
 /** How the driver writes: each job in a transaction, or all of them in one that is open. */
 export type Write = Pick<Commits, "write" | "writers">
 
-/** A run as a writer knows it. */
-interface Place {
-  readonly runId: string
-  /** Of its row in the index, once that was looked at. */
-  key: number | undefined
-}
-
 interface Row {
   readonly run_id: string
   readonly entries: number
+  readonly steps: number
   readonly workflow: string
   readonly state: Columns["state"]
   readonly updated_at: number
@@ -54,67 +51,33 @@ export const make = (
   const run = (sql: string, ...params: ReadonlyArray<string | number | null>) =>
     Number(prepare(sql).run(...params).changes)
 
-  const insertRun = `INSERT INTO reprise_runs
-    (version, entries, workflow, state, alone, wake_at, updated_at, children, successor, rest, run_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO NOTHING RETURNING key`
-  const updateRun =
-    `UPDATE reprise_runs SET version = ?, entries = ?, workflow = ?, state = ?, alone = ?,
-    wake_at = ?, updated_at = ?, children = ?, successor = ?, rest = ?
-    WHERE run_id = ? AND version = ?`
-
-  /** The new version; undefined when the run is not at `at`. To be called in a transaction. */
-  const appendNow = (place: Place, { at, lines, row }: Storage.Append): string | undefined => {
-    const { runId } = place
-    const told = row()
-    const columns = columnsOf(told)
-    const { entries, version } = columns
-    const values = [
-      version,
-      entries,
-      columns.workflow,
-      columns.state,
-      columns.alone,
-      columns.wakeAt,
-      columns.updatedAt,
-      columns.children,
-      columns.successor,
-      columns.rest,
-      runId
-    ]
-    if (at === "") {
-      const made = prepare(insertRun).get(...values)
-      if (made === undefined) return undefined
-      place.key = made.key as number
-    } else {
-      if (Number(prepare(updateRun).run(...values, at).changes) === 0) return undefined
-      // A run at this version has always had this key.
-      place.key ??= get("SELECT key FROM reprise_runs WHERE run_id = ?", runId)?.key as number
-    }
-    const insertLine = prepare("INSERT INTO reprise_entries VALUES (?, ?, ?)")
-    const first = entries - lines.length
-    for (let i = 0; i < lines.length; i++) insertLine.run(place.key, first + i, lines[i]!)
-    for (const eventId of told.taken) {
-      const taken = "UPDATE reprise_inbox SET taken = 1 WHERE run_id = ? AND event_id = ?"
-      run(taken, runId, toColumn(eventId))
-    }
-    return version
-  }
+  const held = Held.make()
 
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = () => Effect.fail(new Storage.Moved({ runId }))
-    const place: Place = { runId, key: undefined }
-    const told = (version: string | undefined) => {
+    const told = (version: string | undefined, lease?: string) => {
       if (version === undefined) return moved()
+      if (lease !== undefined) held.drop(runId)
       changed(runId, "journal")
       return Effect.succeed(version)
     }
     return {
-      append: (at, lines, row) => {
-        const written = commits.write(doing, () => appendNow(place, { at, lines, row }))
-        return Exit.isExit(written) && Exit.isSuccess(written)
-          ? told((written as Exit.Success<string | undefined>).value)
-          : Effect.flatMap(written, told)
+      append: (at, lines, row, areSteps) => {
+        const isCounted = areSteps === true && at !== ""
+        const written = isCounted ? undefined : row()
+        const isEnd = written !== undefined && Status.isEnded(written.status)
+        const lease = isEnd ? held.tokenOf(runId) : undefined
+        const what = { at, lines, row: written, lease }
+        const done = commits.write(
+          doing,
+          () => Appends.append(prepare, runId, what),
+          isCounted && lines.length === 1
+        )
+        if (Exit.isExit(done) && Exit.isSuccess(done)) {
+          return told((done as Exit.Success<string | undefined>).value, lease)
+        }
+        return Effect.flatMap(done, (version) => told(version, lease))
       },
       transaction: <A, E, R, E2>(
         work: Effect.Effect<A, E, R>,
@@ -124,9 +87,10 @@ export const make = (
           Effect.flatMap((value) =>
             Effect.flatMap(
               Effect.mapError(append(value), (error) => new Own<E2>(error)),
-              (what) =>
+              ({ at, lines, row }) =>
                 Effect.suspend(() => {
-                  const version = appendNow(place, what)
+                  const what = { at, lines, row: row(), lease: undefined }
+                  const version = Appends.append(prepare, runId, what)
                   return version === undefined ? moved() : Effect.succeed(version)
                 })
             )
@@ -149,6 +113,9 @@ export const make = (
       }
     }
   }
+
+  /** Leases that were given back while nothing could be written, as on a full disk. */
+  const given = new Set<string>()
 
   /** Owners of live leases that are certain to be dead. */
   const dead = (now: number) =>
@@ -181,21 +148,25 @@ export const make = (
     read: (runId) =>
       look(`read the journal of run "${runId}"`, () => {
         const found = get(
-          `SELECT version, (
-            SELECT group_concat(line, char(10) ORDER BY "offset") FROM reprise_entries WHERE run = key
+          `SELECT key, ${Appends.entriesOf("key")} AS entries, (
+            SELECT group_concat(line, char(10) ORDER BY id) FROM reprise_entries
+            WHERE id ${Appends.idsOf("key")}
           ) AS lines FROM reprise_runs WHERE run_id = ?`,
           runId
         )
         return found === undefined
           ? { text: "", version: "" }
-          : { text: `${found.lines as string}\n`, version: found.version as string }
+          : { text: `${found.lines as string}\n`, version: toVersion(runId, found) }
       }),
     version: (runId) =>
-      look(
-        `look at the journal of run "${runId}"`,
-        () =>
-          (get("SELECT version FROM reprise_runs WHERE run_id = ?", runId)?.version ?? "") as string
-      ),
+      look(`look at the journal of run "${runId}"`, () => {
+        const entries = Appends.entriesOf("key")
+        const found = get(
+          `SELECT key, ${entries} AS entries FROM reprise_runs WHERE run_id = ?`,
+          runId
+        )
+        return found === undefined ? "" : toVersion(runId, found)
+      }),
     writer: (runId) =>
       Effect.as(
         Effect.acquireRelease(
@@ -241,8 +212,8 @@ export const make = (
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
         const owner = JSON.stringify(self.name)
-        const taken = yield* write(doing, () =>
-          run(
+        const { isNew, taken } = yield* write(doing, () => ({
+          taken: run(
             `INSERT INTO reprise_leases VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run_id)
               DO UPDATE SET token = ?2, until = ?3, owner = ?4 WHERE until <= ?5`,
             runId,
@@ -250,11 +221,17 @@ export const make = (
             until,
             owner,
             now
-          ))
-        if (taken > 0) return { _tag: "Acquired", token }
-        const held = yield* leaseOf(runId)
-        const by = yield* holderOf(self, held, now)
-        if (by !== undefined) return { _tag: "Held", by }
+          ),
+          isNew: get("SELECT 1 FROM reprise_runs WHERE run_id = ?", runId) === undefined
+        }))
+        if (taken > 0) {
+          held.add(runId, token)
+          return { _tag: "Acquired", token, isNew }
+        }
+        const lease = yield* leaseOf(runId)
+        const last = lease?.token ?? ""
+        const by = yield* holderOf(self, lease, now)
+        if (by !== undefined && !given.has(last)) return { _tag: "Held", by }
         const inherited = yield* write(doing, () =>
           run(
             "UPDATE reprise_leases SET token = ?, until = ?, owner = ? WHERE run_id = ? AND token = ?",
@@ -262,11 +239,12 @@ export const make = (
             until,
             owner,
             runId,
-            held?.token ?? ""
+            last
           ))
-        return inherited > 0
-          ? { _tag: "Acquired", token }
-          : { _tag: "Held", by: { host: self.name.host, until: now } }
+        if (inherited === 0) return { _tag: "Held", by: { host: self.name.host, until: now } }
+        given.delete(last)
+        held.add(runId, token)
+        return { _tag: "Acquired", token }
       }),
     renew: (runId, token, until) =>
       Effect.map(
@@ -280,25 +258,32 @@ export const make = (
         (changes) => changes > 0
       ),
     release: (runId, token) =>
-      Effect.asVoid(
-        write(`release the lease of run "${runId}"`, () =>
-          run("DELETE FROM reprise_leases WHERE run_id = ? AND token = ?", runId, token))
-      ),
+      Effect.suspend(() => {
+        if (!held.release(runId, token)) return Effect.void
+        const released = write(
+          `release the lease of run "${runId}"`,
+          () => run(Appends.giveBack, runId, token)
+        )
+        return Effect.asVoid(
+          Effect.tapError(released, () => Effect.sync(() => given.add(token)))
+        )
+      }),
     holder: (runId, now) => Effect.flatMap(leaseOf(runId), (lease) => holderOf(self, lease, now)),
     list: (query, now) =>
       Effect.flatMap(dead(now), (dead) =>
         look("list the runs", (): Storage.Page => {
           const { after = "", limit = 100, status, updatedBefore, updatedFrom, workflow } = query
           const rows = prepare(
-            `SELECT r.run_id, r.entries, r.workflow, r.state, r.updated_at, r.rest, e.line AS last, l.owner
+            `SELECT r.run_id, r.entries, (e.id & 4294967295) + 1 - r.entries AS steps, r.workflow,
+              r.state, r.updated_at, r.rest, e.line AS last, l.owner
             FROM reprise_runs r
-            JOIN reprise_entries e ON e.run = r.key AND e."offset" = r.entries - 1
+            JOIN reprise_entries e ON e.id = (r.key << 32) + ${Appends.entriesOf("r.key")} - 1
             LEFT JOIN reprise_leases l ON l.run_id = r.run_id AND l.until > $now
               AND l.owner NOT IN (SELECT value FROM json_each($dead))
             WHERE r.run_id > $after
               AND ($workflow IS NULL OR r.workflow = $workflow)
-              AND ($from IS NULL OR r.updated_at >= $from)
-              AND ($before IS NULL OR r.updated_at < $before)
+              AND ($from IS NULL OR r.updated_at >= $from OR ${behindRow} >= $fromIso)
+              AND ($before IS NULL OR (r.updated_at < $before AND ${behindRow} < $beforeIso))
               AND ($status IS NULL OR $status = CASE
                 WHEN l.owner IS NULL THEN r.alone WHEN r.state = 'pending' THEN 'running' ELSE r.state END)
             ORDER BY r.run_id LIMIT $limit`
@@ -309,6 +294,8 @@ export const make = (
             workflow: workflow === undefined ? null : toColumn(workflow),
             from: updatedFrom ?? null,
             before: updatedBefore ?? null,
+            fromIso: isoOf(updatedFrom),
+            beforeIso: isoOf(updatedBefore),
             status: status ?? null,
             limit: limit + 1
           }) as unknown as ReadonlyArray<Row>
@@ -346,7 +333,8 @@ export const make = (
       Effect.map(
         write(`remove run "${runId}"`, () => {
           run(
-            "DELETE FROM reprise_entries WHERE run = (SELECT key FROM reprise_runs WHERE run_id = ?)",
+            `DELETE FROM reprise_entries
+              WHERE id ${Appends.idsOf("(SELECT key FROM reprise_runs WHERE run_id = ?1)")}`,
             runId
           )
           for (const table of ["runs", "inbox", "leases", "blobs"]) {
@@ -378,3 +366,10 @@ export const make = (
   }
   return driver
 }
+
+const toVersion = (runId: string, found: Readonly<Record<string, unknown>>) =>
+  versionOf(runId, found.key as number, found.entries as number)
+
+/** The time of the last entry: of the row, unless steps came behind it. Empty in a line that is damaged. */
+const behindRow = `CASE WHEN (e.id & 4294967295) < r.entries OR NOT json_valid(e.line) THEN ''
+  ELSE json_extract(e.line, '$.timestamp') END`

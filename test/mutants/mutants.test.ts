@@ -279,9 +279,9 @@ const library = (source: string, isPure = false): Effect.Effect<Library> =>
   )
 
 /** The library with the storages that are in `planted`. */
-const withStorages = (planted: string): Effect.Effect<Library> =>
+const withStorages = (planted: string, rest = source): Effect.Effect<Library> =>
   Effect.zipWith(
-    library(source),
+    library(rest),
     Effect.promise(() => loadStorages(planted)),
     (reprise, stored) => ({ ...reprise, ...stored })
   )
@@ -329,6 +329,8 @@ describe("a planted bug", () => {
         const exit = yield* Effect.flatMap(
           apart.test(mutant.file)
             ? withStorages(planted)
+            : mutant.check in storages
+            ? withStorages(planted, planted)
             : library(planted, mutant.file === "Journal.ts"),
           (reprise) => outcome(mutant.check, reprise)
         ).pipe(Effect.ensuring(Effect.sync(() => uproot(planted))))

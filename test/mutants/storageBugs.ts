@@ -7,33 +7,67 @@ import type * as storages from "./storages.ts"
 export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   // SQLite
   {
-    bug: "append in SQLite without comparing the state",
-    file: "sqlite/SqliteDriver.ts",
-    from: "WHERE run_id = ? AND version = ?`",
-    to: "WHERE run_id = ? AND ? <> ''`",
+    bug: "append in SQLite over what another has written",
+    file: "sqlite/Appends.ts",
+    from: "(?1 << 32 | ?2) - 1) ON CONFLICT DO NOTHING`",
+    to: "(?1 << 32 | ?2) - 1) ON CONFLICT DO UPDATE SET line = excluded.line`",
     check: "rowsMove"
+  },
+  {
+    bug: "append in SQLite behind nothing",
+    file: "sqlite/Appends.ts",
+    from: "WHERE EXISTS (SELECT 1 FROM reprise_entries WHERE id = (?1 << 32 | ?2) - 1)",
+    to: "WHERE ?1 > 0",
+    check: "formerLives"
   },
   {
     bug: "let a second run be made under the id of one in SQLite",
-    file: "sqlite/SqliteDriver.ts",
+    file: "sqlite/Appends.ts",
     from: "ON CONFLICT (run_id) DO NOTHING RETURNING key",
-    to:
-      "ON CONFLICT (run_id) DO UPDATE SET key = key + 1000, version = excluded.version RETURNING key",
+    to: "ON CONFLICT (run_id) DO UPDATE SET key = key + 1000 RETURNING key",
     check: "rowsMove"
   },
   {
-    bug: "leave the incarnation out of the state",
-    file: "sql/Index.ts",
-    from: "`${head.incarnation}:${head.session}:${head.offset}:${head.prev}`",
-    to: "`${head.session}:${head.offset}:${head.prev}`",
+    bug: "give a run the key of one that was removed",
+    file: "sqlite/migrations.ts",
+    from: "key INTEGER PRIMARY KEY AUTOINCREMENT",
+    to: "key INTEGER PRIMARY KEY",
     check: "statesDiffer"
   },
   {
-    bug: "leave the sum of the last line out of the state",
+    bug: "append at the state of another run",
     file: "sql/Index.ts",
-    from: "`${head.incarnation}:${head.session}:${head.offset}:${head.prev}`",
-    to: "`${head.incarnation}:${head.session}:${head.offset}`",
-    check: "statesDiffer"
+    from: "version.slice(place!.length) !== runId",
+    to: "runId === undefined",
+    check: "otherRuns"
+  },
+  {
+    bug: "only count a step whose outcome nobody knew",
+    file: "Status.ts",
+    from: " && status.intents.length === 0",
+    to: "",
+    check: "countedSteps"
+  },
+  {
+    bug: "leave out of a listing the steps that came behind the row",
+    file: "sql/Index.ts",
+    from: "const status = steps === 0 ? written",
+    to: "const status = steps < 1e9 ? written",
+    check: "countedSteps"
+  },
+  {
+    bug: "find runs by the time of their row",
+    file: "sqlite/SqliteDriver.ts",
+    from: " OR ${behindRow} >= $fromIso",
+    to: "",
+    check: "countedTimes"
+  },
+  {
+    bug: "keep the lease of a run that has ended, and say that it was given back",
+    file: "sqlite/Appends.ts",
+    from: "if (lease !== undefined) prepare(giveBack)",
+    to: "if (lease === null) prepare(giveBack)",
+    check: "leasesOfEnded"
   },
   {
     bug: "sync less where FULL is promised",
@@ -97,9 +131,9 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   },
   {
     bug: "leave posts fresh that an entry has taken",
-    file: "sqlite/SqliteDriver.ts",
-    from: "run(taken, runId, toColumn(eventId))",
-    to: "",
+    file: "sqlite/Appends.ts",
+    from: "prepare(take).run(runId, toColumn(eventId))",
+    to: "toColumn(eventId)",
     check: "takenPosts"
   },
   {
@@ -122,9 +156,10 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
             (value) =>
               Effect.flatMap(
                 Effect.mapError(append(value), (error) => new Own<E2>(error)),
-                (what) =>
+                ({ at, lines, row }) =>
                   Effect.suspend(() => {
-                    const version = appendNow(place, what)
+                    const what = { at, lines, row: row(), lease: undefined }
+                    const version = Appends.append(prepare, runId, what)
                     return version === undefined ? moved() : Effect.succeed(version)
                   })
               )
@@ -183,7 +218,7 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   },
   {
     bug: "release a lease in SQLite without comparing its token",
-    file: "sqlite/SqliteDriver.ts",
+    file: "sqlite/Appends.ts",
     from: "DELETE FROM reprise_leases WHERE run_id = ? AND token = ?",
     to: "DELETE FROM reprise_leases WHERE run_id = ? AND ? <> ''",
     check: "leasesInSqlite"
@@ -204,24 +239,32 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   },
   // Postgres
   {
-    bug: "append in Postgres without comparing the state",
-    file: "postgres/statements.ts",
-    from: " AND r.version = i.at",
-    to: "",
+    bug: "take a place in Postgres that is taken for one's own",
+    file: "postgres/Asks.ts",
+    from: "isPlaceTaken, () => Effect.succeed([undefined]))",
+    to: "isPlaceTaken, () => Effect.succeed([item!.key]))",
     check: "rowsMoveInPostgres"
+  },
+  {
+    bug: "append in Postgres behind nothing",
+    file: "postgres/statements.ts",
+    from:
+      `WHERE EXISTS (SELECT 1 FROM \${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int - 1)`,
+    to: "WHERE $1::bigint > 0",
+    check: "formerLivesInPostgres"
   },
   {
     bug: "take a commit without an answer for a failure",
     file: "postgres/PostgresDriver.ts",
-    from: "return sent === undefined ? ",
-    to: "return sent !== null ? ",
+    from: "return sent === undefined",
+    to: "return sent !== null",
     check: "lostCommits"
   },
   {
     bug: "take a commit without an answer for a success",
     file: "postgres/PostgresDriver.ts",
-    from: "row?.version === version",
-    to: "row !== null",
+    from: "entry !== undefined && entry.line === lines[0]",
+    to: "entry !== null",
     check: "lostCommits"
   },
   {

@@ -112,6 +112,29 @@ export const rowsMove = sqliteCases(
   "an overtaken owner cannot end the run"
 )
 
+/** Who wrote for a run that was removed writes nothing into the next one, nor beside it. */
+const formerNames = [
+  "a writer of a removed run gets Moved and does not bring it back",
+  "a writer of the run before gets Moved after the new one has grown"
+]
+export const formerLives = sqliteCases(...formerNames)
+
+/** The state of one run is none of another's. */
+export const otherRuns = sqliteCases("an append at the state of another run gets Moved")
+
+/** What is listed tells of every step, though not each writes the row. */
+export const countedSteps = sqliteCases(
+  "every step is in what is listed, whether it came alone, with others, or failed"
+)
+
+/** A run is found by the time of its last entry. */
+export const countedTimes = sqliteCases("times are those of the last entry")
+
+/** Whoever drove a run to its end holds it no longer. */
+export const leasesOfEnded = sqliteCases(
+  "a lease that is released behind the end of its run is free"
+)
+
 /** Two journals of one run id never are at one state, however alike they are. */
 export const statesDiffer = onSqlite(({ driver, trial }) =>
   Effect.gen(function*() {
@@ -169,8 +192,13 @@ export const readsFirst = onSqlite(({ client, other }) =>
 /** What was acknowledged is committed: another process sees it. */
 export const seenAtOnce = onSqlite(({ other, trial }) =>
   Effect.gen(function*() {
-    const seen = (runId: string) =>
-      other.prepare("SELECT version FROM reprise_runs WHERE run_id = ?").get(runId)?.version
+    const seen = (runId: string) => {
+      const found = other.prepare(
+        `SELECT key, count(*) AS entries FROM reprise_runs
+          JOIN reprise_entries ON id >> 32 = key WHERE run_id = ?`
+      ).get(runId)
+      return `${found?.key as number}:${found?.entries as number}:${runId}`
+    }
     const hands = []
     for (const name of ["a", "b", "c"]) {
       const hand = yield* Hand.begin(trial, name)
@@ -381,6 +409,9 @@ export const rowsMoveInPostgres = postgresCases(
   "an overtaken owner cannot end the run"
 )
 
+/** As `formerLives`. */
+export const formerLivesInPostgres = postgresCases(...formerNames)
+
 /** As `leasesInSqlite`. */
 export const leasesInPostgres = postgresCases(...leaseNames)
 
@@ -424,8 +455,8 @@ export const onceInBatch = onPostgres(({ driver, trial }) =>
   Effect.gen(function*() {
     const others = yield* Effect.forEach(["a", "b"], (name) => Hand.begin(trial, name))
     const hand = yield* Hand.begin(trial, "r")
-    const stateOf = ({ incarnation, offset, prev, session }: Reprise.Journal.Head) =>
-      `${incarnation}:${session}:${offset}:${prev}`
+    const [key] = hand.place.at.split(":")
+    const stateOf = ({ offset }: Reprise.Journal.Head) => `${key}:${offset}:${hand.runId}`
     assert.equal(hand.place.at, stateOf(hand.place.head))
     const one = hand.seal(step("one"))
     const first = hand.put(one, hand.place.at)

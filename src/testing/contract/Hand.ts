@@ -29,6 +29,7 @@ export interface Place {
 export interface Batch {
   readonly lines: ReadonlyArray<string>
   readonly row: () => Storage.Row
+  readonly areSteps: boolean
   readonly entries: ReadonlyArray<Journal.Recorded>
   readonly head: Journal.Head
 }
@@ -105,13 +106,15 @@ const make = (
         head: sealed.head,
         taken: Array.from(Journal.takenIds(added))
       })
-      return { ...sealed, row, entries: all }
+      const before = Status.of(runId, entries)
+      const areSteps = added.every((entry) => Status.onlyCounts(before, entry))
+      return { ...sealed, row, areSteps, entries: all }
     }
     const append: Hand["append"] = (...entries) =>
       Effect.suspend(() => {
         const batch = seal(...entries)
         const { at, lines } = hand.place
-        return Effect.map(writer.append(at, batch.lines, batch.row), (now) => {
+        return Effect.map(writer.append(at, batch.lines, batch.row, batch.areSteps), (now) => {
           const { entries, head } = batch
           hand.place = { at: now, head, entries, lines: [...lines, ...batch.lines] }
         })
@@ -126,7 +129,11 @@ const make = (
       append,
       attempt: (...entries) => answered(append(...entries)),
       put: (batch, at) =>
-        answered(Effect.suspend(() => writer.append(at ?? hand.place.at, batch.lines, batch.row)))
+        answered(
+          Effect.suspend(() =>
+            writer.append(at ?? hand.place.at, batch.lines, batch.row, batch.areSteps)
+          )
+        )
     }
     return hand
   })

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { Storage } from "../../index.ts"
 import { cases, type Trial } from "./Case.ts"
 import { Broken, demand, same } from "./Checks.ts"
-import { step } from "./Entries.ts"
+import { completes, fails, step } from "./Entries.ts"
 import { begin, epoch, linesOf } from "./Hand.ts"
 import { walk } from "./Walk.ts"
 
@@ -165,6 +165,31 @@ export const leases = cases("lease", {
     yield* same("there is no run", yield* t.driver.version(t.id("r")), "")
     const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("none is listed", runs, [])
+  },
+  *"a claim never says that a run is new which has a journal"(t) {
+    const isNew = (driver: Storage.Driver, now: number) =>
+      Effect.map(
+        driver.acquire(t.id("r"), now, now + 1),
+        (claim) => claim._tag === "Acquired" && claim.isNew === true
+      )
+    yield* isNew(t.driver, epoch)
+    const hand = yield* begin(t, "r")
+    yield* same("with its start", yield* isNew(t.driver, epoch + 1), false)
+    yield* same("to another process", yield* isNew(t.other, epoch + 2), false)
+    yield* hand.append(completes)
+    yield* same("when it has ended", yield* isNew(t.other, epoch + 3), false)
+  },
+  *"a lease that is released behind the end of its run is free"(t) {
+    for (const [n, end] of [completes, fails, { type: "cancelled" } as const].entries()) {
+      const hand = yield* begin(t, `${n}`)
+      const token = yield* take(t.driver, hand.runId)
+      yield* hand.append(step("a"))
+      yield* same("it is held before", yield* isHeld(t, hand.runId, epoch), true)
+      yield* hand.append(end)
+      yield* t.driver.release(hand.runId, token)
+      yield* same("its holder", yield* isHeld(t, hand.runId, epoch), false)
+      yield* same("a claim", yield* tagAt(t.other, hand.runId, epoch), "Acquired")
+    }
   },
   *"the time of a lease is the caller's, whatever the clock says"(t) {
     const late = Date.UTC(2200, 0, 1)

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Storage } from "../../index.ts"
+import * as Status from "../../Status.ts"
 import { cases, type Trial } from "./Case.ts"
 import { demand, same } from "./Checks.ts"
 import {
@@ -28,6 +29,9 @@ const until = epoch + 15_000
 
 const listed = ({ driver, workflow }: Trial, query: Storage.Query = {}, now = epoch) =>
   walk(driver, { workflow, ...query }, now)
+
+/** What is to be listed of a run that nobody drives. */
+const alone = (hand: Hand) => Status.withOwner(hand.seal().row().status, false)
 
 /** A case of a run that ends in `entries` and is then listed as `state`, by that filter and no other. */
 const state = (expected: string, ...entries: ReadonlyArray<Written>) =>
@@ -149,6 +153,33 @@ export const lists = cases("list", {
     yield* hand.append(step("pay"), sleeps(epoch + 7000))
     const { status } = hand.seal().row()
     yield* same("the whole state", yield* listed(t), [status])
+  },
+  *"every step is in what is listed, whether it came alone, with others, or failed"(t) {
+    const hand = yield* begin(t, "r")
+    const failed = { ...step("c"), error: { message: "no" } }
+    const batches = [
+      ...[[step("a")], [step("b1"), step("b2")], [failed], [step("d")]],
+      ...[[intent], [step("pay")], [step("e")]]
+    ]
+    for (const batch of batches) {
+      hand.time += 1000
+      yield* hand.append(...batch)
+      yield* same("the whole state", yield* listed(t), [alone(hand)])
+      yield* same("and when", (yield* listed(t, { updatedFrom: hand.time })).length, 1)
+      yield* same("not before", yield* listed(t, { updatedBefore: hand.time }), [])
+    }
+    const other = yield* walk(t.other, { workflow: t.workflow }, epoch)
+    yield* same("as another process lists it", other, [alone(hand)])
+  },
+  *"a step with `incarnation` and `timestamp` in its value does not change when its run was driven"(
+    t
+  ) {
+    const hand = yield* begin(t, "r")
+    hand.time += 1000
+    const result = { timestamp: "1999-01-01T00:00:00.000Z", incarnation: "x" }
+    yield* hand.append(step("a", result))
+    yield* same("from then", (yield* listed(t, { updatedFrom: hand.time })).length, 1)
+    yield* same("before that", yield* listed(t, { updatedBefore: hand.time }), [])
   },
   *"the value of a run that ended is listed with it"(t) {
     yield* begin(t, "a", [{ type: "complete", result: { deep: ["é\u2028", null, 1e308] } }])
