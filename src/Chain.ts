@@ -35,24 +35,23 @@ export const successor = ({ journal }: Loaded): string | undefined => {
  * The last run of the chain that `loaded` stands in. Links in between are found by doubling the number,
  * so a chain of a thousand takes some twenty looks.
  */
-export const latest = (
+export const latest = Effect.fnUntraced(function*(
   storage: Storage["Service"],
   loaded: Loaded
-): Effect.Effect<Loaded, StorageError | JournalCorrupt> =>
-  Effect.gen(function*() {
-    let at = loaded
-    for (;;) {
-      const next = successor(at)
-      if (next === undefined) return at
-      const [base, n] = split(next)
-      const exists = (k: number) => Effect.map(storage.version(nth(base, k)), (v) => v !== "")
-      if (!(yield* exists(n))) return at
-      let known = n, step = 1
-      while (yield* exists(known + step)) {
-        known += step
-        step *= 2
-      }
-      for (; step >= 1; step /= 2) if (yield* exists(known + step)) known += step
-      at = yield* storage.read(nth(base, known))
+): Effect.fn.Return<Loaded, StorageError | JournalCorrupt> {
+  let at = loaded
+  for (;;) {
+    const next = successor(at)
+    if (next === undefined) return at
+    const [base, n] = split(next)
+    const exists = (k: number) => Effect.map(storage.version(nth(base, k)), (v) => v !== "")
+    if (!(yield* exists(n))) return at
+    let known = n, step = 1
+    while (yield* exists(known + step)) {
+      known += step
+      step *= 2
     }
-  })
+    for (; step >= 1; step /= 2) if (yield* exists(known + step)) known += step
+    at = yield* storage.read(nth(base, known))
+  }
+})

@@ -173,8 +173,9 @@ export const ended = (
 }
 
 /** Whether something of a run has changed since it was seen. */
-export const hasMoved = (storage: Storage["Service"], { cursor, runId, version }: Seen) =>
-  Effect.gen(function*() {
+export const hasMoved = Effect.fnUntraced(
+  function*(storage: Storage["Service"], { cursor, runId, version }: Seen) {
     if ((yield* storage.version(runId)) !== version) return true
     return (yield* storage.inbox(runId, "", cursor)).cursor !== cursor
-  })
+  }
+)

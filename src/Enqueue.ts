@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "./Driver.ts"
 import type { Entry } from "./Entry.ts"
+import { isoOf } from "./internal/iso.ts"
 import * as Journal from "./Journal.ts"
 import { type Begin, compare, firstStart, type VersionMismatch } from "./Opening.ts"
 import { passOn } from "./Posts.ts"
@@ -22,13 +23,13 @@ export type EnqueueError =
   | RunId.RunIdRejected
 
 /** Records a run without driving it; known runs with the same input are left as they are. */
-export const enqueue = (
+export const enqueue: (
   program: Replay.Program,
   runId: string,
   begin: Begin,
-  handed: ReadonlyArray<Entry> = []
-): Effect.Effect<void, EnqueueError, Storage> =>
-  Effect.scoped(Effect.gen(function*() {
+  handed?: ReadonlyArray<Entry>
+) => Effect.Effect<void, EnqueueError, Storage> = Effect.fnUntraced(
+  function*(program, runId, begin, handed = []) {
     yield* RunId.check(runId)
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
@@ -37,11 +38,13 @@ export const enqueue = (
       if (loaded.journal.entries.length > 0) return yield* compare(program, loaded, begin, services)
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
-      const now = new Date(yield* Clock.currentTimeMillis).toISOString()
+      const now = isoOf(yield* Clock.currentTimeMillis)
       const entries = [{ ...entry, enqueued: true } as const, ...handed]
       if (yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, now)))) return
     }
-  }))
+  },
+  (enqueued) => Effect.scoped(enqueued)
+)
 
 /** A journal that ended in `continueAs`: it goes on in `next`. */
 export interface Continued {
@@ -54,8 +57,8 @@ export interface Continued {
 const takenLimit = 1_000
 
 /** Begins the run that goes on where a journal ended, with the events that nobody took, unless it is there. */
-export const handOver = (newest: Replay.Program, { next, runId }: Continued) =>
-  Effect.gen(function*() {
+export const handOver = Effect.fnUntraced(
+  function*(newest: Replay.Program, { next, runId }: Continued) {
     const storage = yield* Storage
     const { journal } = yield* storage.read(runId)
     const last = journal.entries.at(-1)
@@ -90,4 +93,5 @@ export const handOver = (newest: Replay.Program, { next, runId }: Continued) =>
       yield* enqueue(newest, next, begin, kept)
     }
     yield* passOn(runId, ids)
-  })
+  }
+)

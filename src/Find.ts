@@ -14,14 +14,15 @@ import { type Loaded, Storage } from "./Storage.ts"
 export type ReadError = StorageError | JournalCorrupt
 
 /** The run, or `RunNotFound`; with the values of all its entries, or of those that are needed. */
-export const found = (runId: string, values: "all" | "last" | "none" = "all") =>
-  Effect.gen(function*() {
+export const found = Effect.fnUntraced(
+  function*(runId: string, values: "all" | "last" | "none" = "all") {
     yield* RunId.check(runId)
     const storage = yield* Storage
     const loaded = yield* storage.read(runId, values)
     if (loaded.journal.entries.length === 0) return yield* new RunNotFound({ runId })
     return loaded
-  })
+  }
+)
 
 /** Runs of the storage by id, at most `limit` (default 100) a page. */
 export const list = (query: Query = {}): Effect.Effect<Page, StorageError, Storage> =>
@@ -39,8 +40,8 @@ export const status = (
 ): Effect.Effect<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
   Effect.flatMap(found(runId, "last"), statusOf)
 
-const statusOf = ({ journal }: Loaded): Effect.Effect<Status.Status, StorageError, Storage> =>
-  Effect.gen(function*() {
+const statusOf = Effect.fnUntraced(
+  function*({ journal }: Loaded): Effect.fn.Return<Status.Status, StorageError, Storage> {
     const storage = yield* Storage
     const { entries, runId } = journal
     const recorded = Status.of(runId, entries)
@@ -53,13 +54,13 @@ const statusOf = ({ journal }: Loaded): Effect.Effect<Status.Status, StorageErro
     if (now.status !== "pending" && now.status !== "suspended") return now
     const { stop } = yield* JournalLimits
     return Status.withOwner(now, (yield* storage.holder(runId)) !== undefined, stop)
-  })
+  }
+)
 
 /** As `status`, of the last run of a chain of `continueAs`. */
-export const latestStatus = (
+export const latestStatus = Effect.fnUntraced(function*(
   runId: string
-): Effect.Effect<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> =>
-  Effect.gen(function*() {
-    const storage = yield* Storage
-    return yield* statusOf(yield* Chain.latest(storage, yield* found(runId, "last")))
-  })
+): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> {
+  const storage = yield* Storage
+  return yield* statusOf(yield* Chain.latest(storage, yield* found(runId, "last")))
+})

@@ -46,13 +46,13 @@ export interface DriveOptions {
 }
 
 /** Drives the run until it ends or only waits. `begin` starts it when it does not exist. */
-export const drive = (
+export const drive: (
   program: Replay.Program,
   runId: string,
   begin: Begin | undefined,
-  options: DriveOptions = {}
-): Effect.Effect<Drove, DriveError, Storage> =>
-  Effect.gen(function*(): Effect.gen.Return<Drove, DriveError, Storage> {
+  options?: DriveOptions
+) => Effect.Effect<Drove, DriveError, Storage> = Effect.fnUntraced(
+  function*(program, runId, begin, options = {}): Effect.fn.Return<Drove, DriveError, Storage> {
     yield* RunId.check(runId)
     const storage = yield* Storage
     if (
@@ -69,16 +69,18 @@ export const drive = (
       from = undefined
       now = { hook: options.hook, goesOn: options.goesOn }
     }
-  }).pipe(traced(program, runId))
+  },
+  (driven, program, runId) => traced(driven, program, runId)
+)
 
 /** Drives the run to its end in this process, waiting for whatever it waits for. */
-export const execute = (
-  program: Replay.Program,
-  runId: string,
-  begin: Begin | undefined,
-  options: DriveOptions = {}
-): Effect.Effect<Drove, DriveError, Storage> =>
-  Effect.gen(function*() {
+export const execute = Effect.fnUntraced(
+  function*(
+    program: Replay.Program,
+    runId: string,
+    begin: Begin | undefined,
+    options: DriveOptions = {}
+  ): Effect.fn.Return<Drove, DriveError, Storage> {
     const { hook } = options
     let drove = yield* drive(program, runId, begin, options)
     while (drove.status === "suspended" || drove.status === "running") {
@@ -86,20 +88,17 @@ export const execute = (
       drove = yield* drive(program, drove.runId, undefined, { hook, warm: drove.warm })
     }
     return drove
-  })
+  }
+)
 
 /** One run of a chain. */
-const driveOne = (
-  program: Replay.Program,
-  runId: string,
-  begin: Begin | undefined,
-  { goesOn = false, hook, warm }: DriveOptions
-): Effect.Effect<Pick<Turn.Over, "driven" | "warm">, DriveError, Storage> =>
-  Effect.gen(function*(): Effect.gen.Return<
-    Pick<Turn.Over, "driven" | "warm">,
-    DriveError,
-    Storage
-  > {
+const driveOne = Effect.fnUntraced(
+  function*(
+    program: Replay.Program,
+    runId: string,
+    begin: Begin | undefined,
+    { goesOn = false, hook, warm }: DriveOptions
+  ): Effect.fn.Return<Pick<Turn.Over, "driven" | "warm">, DriveError, Storage> {
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
     let failures = 0
@@ -162,18 +161,21 @@ const driveOne = (
       if (turn.seen !== undefined && (yield* hasNews(storage, runId, turn.seen))) continue
       return turn
     }
-  })
+  }
+)
 
 /** A span for the run, where a tracer is installed: without one nobody would see it. */
-const traced =
-  (program: Replay.Program, runId: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(Effect.context<never>(), (context) =>
-      context.mapUnsafe.has(Tracer.Tracer.key)
-        ? Effect.withSpan(effect, `run ${program.name}`, {
-          attributes: { runId, workflow: program.name }
-        })
-        : effect)
+const traced = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  program: Replay.Program,
+  runId: string
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.context<never>(), (context) =>
+    context.mapUnsafe.has(Tracer.Tracer.key)
+      ? Effect.withSpan(effect, `run ${program.name}`, {
+        attributes: { runId, workflow: program.name }
+      })
+      : effect)
 
 /** Succeeds when driving an open run on may change something: one that only waits, or that another drives. */
 const untilNews = (

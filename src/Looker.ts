@@ -37,20 +37,12 @@ export interface Options {
 
 /** Starts looking; ends when it is interrupted. */
 export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
-  const { leaseToken, runId, storage } = options
   const signal = Signal.make()
-  const unwatch = storage.watch(runId, (what) => {
+  const unwatch = options.storage.watch(options.runId, (what) => {
     if (what === "inbox") signal.raise()
   })
   let looks = 0
-  const once = Effect.gen(function*() {
-    yield* Effect.timeoutOption(signal.raised, lookMillis)
-    signal.lower()
-    if (++looks % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
-    yield* look(options)
-    options.onLook()
-  })
-  return once.pipe(
+  return Effect.suspend(() => lookAround(options, signal, ++looks)).pipe(
     // What a failed look would have seen is seen by the next one, or by the next append.
     Effect.catch(() => Effect.sleep(lookMillis)),
     Effect.forever,
@@ -59,8 +51,20 @@ export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
   )
 }
 
-const look = (options: Options): Effect.Effect<void, StorageError | JournalCorrupt> =>
-  Effect.gen(function*() {
+/** The `nth` look, when there is reason for one. */
+const lookAround = Effect.fnUntraced(
+  function*(options: Options, signal: Signal.Signal, nth: number) {
+    yield* Effect.timeoutOption(signal.raised, lookMillis)
+    signal.lower()
+    const { leaseToken, runId, storage } = options
+    if (nth % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
+    yield* look(options)
+    options.onLook()
+  }
+)
+
+const look = Effect.fnUntraced(
+  function*(options: Options): Effect.fn.Return<void, StorageError | JournalCorrupt> {
     const { runId, stamp, storage, writer } = options
     if (yield* writer.hasMoved) {
       const { head } = (yield* storage.read(runId, "none")).journal
@@ -74,4 +78,5 @@ const look = (options: Options): Effect.Effect<void, StorageError | JournalCorru
     for (const child of options.children()) {
       if (yield* hasMoved(storage, child)) return options.onChild()
     }
-  })
+  }
+)

@@ -120,10 +120,10 @@ const brief = (json: unknown): string => (JSON.stringify(hide(json)) ?? "nothing
 const writerId = () => RunId.randomText(8)
 
 /** 120 random bits as text, from Effect's `Random`, so that a seeded test makes the same runs again. */
-const seedText: Effect.Effect<string> = Effect.map(
-  Effect.all(Array.from({ length: 4 }, () => Random.nextIntBetween(0, 2 ** 30))),
-  (parts) => parts.map((part) => part.toString(32).padStart(6, "0")).join("")
-)
+const seedText: Effect.Effect<string> = Effect.map(Random.Random, (random) => {
+  const part = () => Math.floor(random.nextDoubleUnsafe() * 2 ** 30).toString(32).padStart(6, "0")
+  return part() + part() + part() + part()
+})
 
 export const firstStart = (
   program: Pick<Replay.Program, "name" | "version" | "durability">,

@@ -176,12 +176,12 @@ const toPerformed = (
       : { ok: false, ...Failure.ofCause(exit.cause), attempts })
 
 /** Performs a step with its retry and timeout. */
-export const perform = (
-  step: Step,
-  identity: Identity,
-  { before, earlier, hook, longest, retry, transact }: Repeating
-): Effect.Effect<Performed> =>
-  Effect.gen(function*() {
+export const perform = Effect.fnUntraced(
+  function*(
+    step: Step,
+    identity: Identity,
+    { before, earlier, hook, longest, retry, transact }: Repeating
+  ): Effect.fn.Return<Performed> {
     const clock = yield* Effect.clockWith(Effect.succeed)
     const { timeout } = step.options
     const first = (earlier.at(-1)?.attempt ?? 0) + 1
@@ -207,7 +207,8 @@ export const perform = (
       if (delay > longest) return { ...performed, again: now + delay }
       yield* Effect.sleep(delay)
     }
-  })
+  }
+)
 
 const called = ({ name }: Step, { idempotencyKey, runId, stepId }: Identity): Called => ({
   name,

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Chain from "./Chain.ts"
 import type { Posted, Settlement } from "./Driver.ts"
 import { found, latestStatus, type ReadError } from "./Find.ts"
+import { isoOf } from "./internal/iso.ts"
 import { takenIds } from "./Journal.ts"
 import { RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
@@ -30,60 +31,58 @@ export interface PostOptions {
   readonly workflow?: string | undefined
 }
 
-const post = (
+const post = Effect.fnUntraced(function*(
   runId: string,
   { workflow }: PostOptions,
   posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted
-) =>
-  Effect.gen(function*() {
-    const storage = yield* Storage
-    const millis = yield* Clock.currentTimeMillis
-    const timestamp = new Date(millis).toISOString()
-    let loaded = yield* found(runId, "none")
-    for (;;) {
-      loaded = yield* Chain.latest(storage, loaded)
-      const { journal } = loaded
-      const now = Status.of(journal.runId, journal.entries)
-      if (workflow !== undefined && workflow !== now.workflow) {
-        return yield* new RunExists({
-          runId,
-          differs: "workflow",
-          seen: workflow,
-          recorded: now.workflow
-        })
-      }
-      const item = posted({ incarnation: journal.head.incarnation, timestamp })
-      // A repeat of what was journaled already is no news, whatever became of the run.
-      if (takenIds(journal.entries).has(item.eventId)) return
-      if (Status.isEnded(now) && now.status !== "continued") {
-        return yield* new RunClosed({ runId, status: now.status })
-      }
-      yield* storage.post(journal.runId, item)
-      // A run that went on meanwhile may have done so without this post: then it is posted there, too.
-      const after = yield* storage.read(journal.runId, "none")
-      const next = Chain.successor(after)
-      if (next === undefined || (yield* storage.version(next)) === "") return
-      loaded = after
+) {
+  const storage = yield* Storage
+  const millis = yield* Clock.currentTimeMillis
+  const timestamp = isoOf(millis)
+  let loaded = yield* found(runId, "none")
+  for (;;) {
+    loaded = yield* Chain.latest(storage, loaded)
+    const { journal } = loaded
+    const now = Status.of(journal.runId, journal.entries)
+    if (workflow !== undefined && workflow !== now.workflow) {
+      return yield* new RunExists({
+        runId,
+        differs: "workflow",
+        seen: workflow,
+        recorded: now.workflow
+      })
     }
-  })
+    const item = posted({ incarnation: journal.head.incarnation, timestamp })
+    // A repeat of what was journaled already is no news, whatever became of the run.
+    if (takenIds(journal.entries).has(item.eventId)) return
+    if (Status.isEnded(now) && now.status !== "continued") {
+      return yield* new RunClosed({ runId, status: now.status })
+    }
+    yield* storage.post(journal.runId, item)
+    // A run that went on meanwhile may have done so without this post: then it is posted there, too.
+    const after = yield* storage.read(journal.runId, "none")
+    const next = Chain.successor(after)
+    if (next === undefined || (yield* storage.version(next)) === "") return
+    loaded = after
+  }
+})
 
 export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
 
 /** Hands what is in the inbox of a run that went on, and not in its journal, to the run it went on as. */
-export const passOn = (runId: string, taken: ReadonlySet<string>) =>
-  Effect.gen(function*() {
-    const storage = yield* Storage
-    const loaded = yield* storage.read(runId, "none")
-    const { items } = yield* storage.inbox(runId, loaded.journal.head.incarnation, "")
-    const left = items.filter(({ eventId }) => !taken.has(eventId))
-    if (left.length === 0) return
-    const { journal } = yield* Chain.latest(storage, loaded)
-    const { incarnation } = journal.head
-    const known = takenIds(journal.entries)
-    for (const item of left) {
-      if (!known.has(item.eventId)) yield* storage.post(journal.runId, { ...item, incarnation })
-    }
-  })
+export const passOn = Effect.fnUntraced(function*(runId: string, taken: ReadonlySet<string>) {
+  const storage = yield* Storage
+  const loaded = yield* storage.read(runId, "none")
+  const { items } = yield* storage.inbox(runId, loaded.journal.head.incarnation, "")
+  const left = items.filter(({ eventId }) => !taken.has(eventId))
+  if (left.length === 0) return
+  const { journal } = yield* Chain.latest(storage, loaded)
+  const { incarnation } = journal.head
+  const known = takenIds(journal.entries)
+  for (const item of left) {
+    if (!known.has(item.eventId)) yield* storage.post(journal.runId, { ...item, incarnation })
+  }
+})
 
 /**
  * Posts an event whose payload is encoded already, without driving the run. Durable when it returns,
@@ -184,17 +183,16 @@ const settlement = (verdict: Verdict): Settlement => {
  * Sends the event that a token of `ctx.token` stands for, without driving the run. Once: a link that is
  * followed again changes nothing. `value` is the payload as JSON.
  */
-export const deliver = (
+export const deliver = Effect.fnUntraced(function*(
   token: string,
   value?: Schema.Json
-): Effect.Effect<void, PostError | TokenRejected, Storage> =>
-  Effect.gen(function*() {
-    const addressed = Token.parse(token)
-    if (addressed === undefined) {
-      return yield* new TokenRejected({ saw: JSON.stringify(String(token).slice(0, 40)) })
-    }
-    const { event, incarnation, key, runId } = addressed
-    const { journal } = yield* found(runId, "none")
-    if (journal.head.incarnation !== incarnation) return yield* new RunNotFound({ runId })
-    yield* send(runId, { eventName: event, key, value, eventId: `token:${token}` })
-  })
+): Effect.fn.Return<void, PostError | TokenRejected, Storage> {
+  const addressed = Token.parse(token)
+  if (addressed === undefined) {
+    return yield* new TokenRejected({ saw: JSON.stringify(String(token).slice(0, 40)) })
+  }
+  const { event, incarnation, key, runId } = addressed
+  const { journal } = yield* found(runId, "none")
+  if (journal.head.incarnation !== incarnation) return yield* new RunNotFound({ runId })
+  yield* send(runId, { eventName: event, key, value, eventId: `token:${token}` })
+})

@@ -80,7 +80,7 @@ class Session extends Ledger {
   private restart = false
   private interruptedAt = 0
   /** Stops waiting for a worker whose effect does not end. */
-  private giveUp = (): void => {}
+  private giveUp: (() => void) | undefined
   private fenced = false
   /** Why nothing can be written any more. */
   private broken: SessionError | undefined
@@ -108,8 +108,11 @@ class Session extends Ledger {
     this.shadow = Shadow.isOn(options)
     const hook = Context.get(services, StepHook)
     this.once = { retry: undefined, earlier: [], longest: this.longestWait, hook }
-    this.publish = (channel, value, stepId, attempt) =>
+    // A closure that is written straight into a property is made in V8's old space, where it would keep all of
+    // the run in memory until the next full collection: hence names, here and below.
+    const publish: Perform.Identity["publish"] = (channel, value, stepId, attempt) =>
       this.telling.publish(channel, value, { stepId, attempt })
+    this.publish = publish
     this.telling = new Telling(options, live)
     this.children = new Children({ ...options, incarnation: stamp.incarnation })
     const onBroken = (error: SessionError | undefined) => {
@@ -138,18 +141,7 @@ class Session extends Ledger {
 
   /** Runs the worker, and runs it anew when the looker had to interrupt the effect it runs itself. */
   supervise(): Effect.Effect<Conclusion, SessionError> {
-    return Effect.gen({ self: this }, function*() {
-      for (;;) {
-        const worker = yield* Effect.forkDetach(this.work())
-        this.worker = worker
-        const stop = Effect.timeoutOption(Fiber.interrupt(worker), cleanUpMillis)
-        const exit = yield* Effect.onInterrupt(this.left(worker), () => stop)
-        const isOver = exit !== undefined
-          && (Exit.isSuccess(exit) || !Cause.hasInterruptsOnly(exit.cause))
-        if (isOver || !this.restart) return yield* exit!
-        this.restart = false
-      }
-    }).pipe(
+    return Effect.gen(() => this.supervising()).pipe(
       Effect.onExit(() => this.close()),
       Effect.tapError((error) => this.telling.leave(error.message)),
       Effect.tap((conclusion) =>
@@ -158,12 +150,26 @@ class Session extends Ledger {
     )
   }
 
+  private *supervising(): Effect.gen.Return<Conclusion, SessionError> {
+    for (;;) {
+      const worker = yield* Effect.forkDetach(this.work())
+      this.worker = worker
+      const stop = Effect.timeoutOption(Fiber.interrupt(worker), cleanUpMillis)
+      const exit = yield* Effect.onInterrupt(this.left(worker), () => stop)
+      const isOver = exit !== undefined
+        && (Exit.isSuccess(exit) || !Cause.hasInterruptsOnly(exit.cause))
+      if (isOver || !this.restart) return yield* exit!
+      this.restart = false
+    }
+  }
+
   /** How the worker ended; nothing when what it ran was interrupted and does not end. */
   private left(
     worker: Fiber.Fiber<Conclusion, SessionError>
   ): Effect.Effect<Exit.Exit<Conclusion, SessionError> | undefined> {
     return Effect.callback((resume) => {
-      this.giveUp = () => resume(Effect.undefined)
+      const giveUp = () => resume(Effect.undefined)
+      this.giveUp = giveUp
       const unobserve = worker.addObserver((exit) => resume(Effect.succeed(exit)))
       return Effect.sync(unobserve)
     })
@@ -179,93 +185,95 @@ class Session extends Ledger {
   }
 
   private work(): Effect.Effect<Conclusion, SessionError> {
-    return Effect.gen({ self: this }, function*() {
-      const { machine, runId, stamp } = this.o
-      this.inline = false
-      for (let turns = 1;; turns++) {
-        // Steps and a storage that are over at once would never let anyone else run.
-        if (turns % turnsPerYield === 0) yield* Effect.yieldNow
-        if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
-        if (this.broken !== undefined) return yield* Effect.fail(this.broken)
-        const stopped = this.hearing?.stopped
-        if (stopped !== undefined) this.dropAll()
-        else if (!this.isDue) {
-          // Steps that are over at once never start the looker.
-          if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
-          if (this.poked && this.news.length === 0) yield* this.look()
-          if (this.news.length > 0) yield* this.feedNews()
-          if (!this.isDue) {
-            if (this.timers.next < Infinity) this.feedTimers()
-            this.takeHeld()
-            this.takeDropped()
-            this.takeFresh()
-          }
+    return Effect.gen(() => this.working())
+  }
+
+  private *working(): Effect.gen.Return<Conclusion, SessionError> {
+    const { machine, runId, stamp } = this.o
+    this.inline = false
+    for (let turns = 1;; turns++) {
+      // Steps and a storage that are over at once would never let anyone else run.
+      if (turns % turnsPerYield === 0) yield* Effect.yieldNow
+      if (this.fenced) return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
+      if (this.broken !== undefined) return yield* Effect.fail(this.broken)
+      const stopped = this.hearing?.stopped
+      if (stopped !== undefined) this.dropAll()
+      else if (!this.isDue) {
+        // Steps that are over at once never start the looker.
+        if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
+        if (this.poked && this.news.length === 0) yield* this.look()
+        if (this.news.length > 0) yield* this.feedNews()
+        if (!this.isDue) {
+          if (this.timers.next < Infinity) this.feedTimers()
+          this.takeHeld()
+          this.takeDropped()
+          this.takeFresh()
         }
-        // Hooks hear of an outcome before anything that follows from it.
-        const { isDue } = this
-        if (isDue && !this.opened) {
-          // What was found: nothing is to be written if that fails.
-          yield* this.tellHooks()
-          continue
-        }
-        const idle = !isDue && this.isIdle()
-        if (idle && stopped === undefined) {
-          if (yield* this.look()) continue
-          if (this.parked.size > 0 && (yield* this.lookAtChildren())) continue
-        }
-        const conclusion = idle && stopped !== undefined && this.failure === undefined
-          ? this.concludeStopped(stopped)
-          : idle || (!isDue && this.isFull())
-          ? this.conclude()
-          : undefined
-        // What others hear of must be durable first.
-        const isUrgent = conclusion !== undefined || (!isDue && this.recordIntents())
-          || this.recorded.length > 0 || this.cancels.length > 0
-        const entries = this.takeBatch()
-        if (entries.length > 0 || isUrgent) {
-          const appended = this.appender.append(entries, isUrgent || !this.opened)
-          if (!(appended === succeedTrue || (yield* appended))) {
-            if (!this.opened) return { _tag: "Beaten" }
-            return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
-          }
-          if (isUrgent) this.letAskedRun()
-          if (this.shadow && this.mayCompare(entries.length)) {
-            yield* Shadow.compare(this.o, this.o.storage, machine)
-          }
-        }
-        if (machine.said.length > 0) yield* this.telling.say(machine.said.splice(0))
-        if (this.telling.hasWarnings) yield* this.telling.warn()
-        if (isDue) {
-          yield* this.tellHooks()
-          continue
-        }
-        if (this.cancels.length > 0) yield* this.cancelChildren()
-        if (this.failure !== undefined) return yield* Effect.fail(this.failure)
-        if (conclusion !== undefined) return conclusion
-        if (!this.canRunInline()) {
-          yield* this.runBesideEachOther()
-          continue
-        }
-        // A lone step runs in this fiber. What is no effect is over at once, without one.
-        const pending = this.starting.pop()!
-        const began = this.clock.currentTimeMillisUnsafe()
-        if (this.telling.isHeard) yield* this.telling.announce(pending)
-        let performed = this.call(pending)
-        if (Effect.isEffect(performed)) {
-          if (this.looker === undefined) yield* this.startLooking()
-          this.inline = true
-          this.o.live.running++
-          performed = yield* this.telling.surround(pending, performed).pipe(
-            Effect.onExit(() => {
-              this.o.live.running--
-              return Effect.void
-            })
-          )
-          this.inline = false
-        }
-        this.take(pending, performed, began)
       }
-    })
+      // Hooks hear of an outcome before anything that follows from it.
+      const { isDue } = this
+      if (isDue && !this.opened) {
+        // What was found: nothing is to be written if that fails.
+        yield* this.tellHooks()
+        continue
+      }
+      const idle = !isDue && this.isIdle()
+      if (idle && stopped === undefined) {
+        if (yield* this.look()) continue
+        if (this.parked.size > 0 && (yield* this.lookAtChildren())) continue
+      }
+      const conclusion = idle && stopped !== undefined && this.failure === undefined
+        ? this.concludeStopped(stopped)
+        : idle || (!isDue && this.isFull())
+        ? this.conclude()
+        : undefined
+      // What others hear of must be durable first.
+      const isUrgent = conclusion !== undefined || (!isDue && this.recordIntents())
+        || this.recorded.length > 0 || this.cancels.length > 0
+      const entries = this.takeBatch()
+      if (entries.length > 0 || isUrgent) {
+        const appended = this.appender.append(entries, isUrgent || !this.opened)
+        if (!(appended === succeedTrue || (yield* appended))) {
+          if (!this.opened) return { _tag: "Beaten" }
+          return yield* Effect.fail(new Fenced({ runId, session: stamp.session }))
+        }
+        if (isUrgent) this.letAskedRun()
+        if (this.shadow && this.mayCompare(entries.length)) {
+          yield* Shadow.compare(this.o, this.o.storage, machine)
+        }
+      }
+      if (machine.said.length > 0) yield* this.telling.say(machine.said.splice(0))
+      if (this.telling.hasWarnings) yield* this.telling.warn()
+      if (isDue) {
+        yield* this.tellHooks()
+        continue
+      }
+      if (this.cancels.length > 0) yield* this.cancelChildren()
+      if (this.failure !== undefined) return yield* Effect.fail(this.failure)
+      if (conclusion !== undefined) return conclusion
+      if (!this.canRunInline()) {
+        yield* this.runBesideEachOther()
+        continue
+      }
+      // A lone step runs in this fiber. What is no effect is over at once, without one.
+      const pending = this.starting.pop()!
+      const began = this.clock.currentTimeMillisUnsafe()
+      if (this.telling.isHeard) yield* this.telling.announce(pending)
+      let performed = this.call(pending)
+      if (Effect.isEffect(performed)) {
+        if (this.looker === undefined) yield* this.startLooking()
+        this.inline = true
+        this.o.live.running++
+        performed = yield* this.telling.surround(pending, performed).pipe(
+          Effect.onExit(() => {
+            this.o.live.running--
+            return Effect.void
+          })
+        )
+        this.inline = false
+      }
+      this.take(pending, performed, began)
+    }
   }
 
   private call(p: Pending): Perform.Performed | Effect.Effect<Perform.Performed> {
@@ -351,31 +359,33 @@ class Session extends Ledger {
   }
 
   private runBesideEachOther(): Effect.Effect<void, SessionError> {
-    return Effect.gen({ self: this }, function*() {
-      for (const pending of this.starting.splice(0)) {
-        if (this.telling.isHeard) yield* this.telling.announce(pending)
-        yield* this.launch(pending)
-      }
-      const { waiting } = this.transactions
-      if (waiting.length > 0 && !this.running.hasArrived) return yield* this.transact()
-      if (!this.running.hasArrived && !this.poked && this.mayWait()) {
-        yield* this.startLooking()
-        yield* this.wait()
-      }
-      // With hooks, one at a time is journaled and told of.
-      const many = this.hearing === undefined ? Infinity : 1
-      for (const { began, outcome, pending } of this.running.arrived.splice(0, many)) {
-        this.o.live.running--
-        if (outcome._tag === "Step") this.take(pending, outcome.performed, began)
-        else this.takeChild(pending, outcome)
-      }
-      if (this.isDue) return
-      for (const asked of this.running.asked.splice(0)) {
-        if (!this.isPending(asked.pending)) continue
-        this.record(Record.intent(asked.pending, asked.attempt))
-        this.recorded.push(asked)
-      }
-    })
+    return Effect.gen(() => this.runningBesideEachOther())
+  }
+
+  private *runningBesideEachOther(): Effect.gen.Return<void, SessionError> {
+    for (const pending of this.starting.splice(0)) {
+      if (this.telling.isHeard) yield* this.telling.announce(pending)
+      yield* this.launch(pending)
+    }
+    const { waiting } = this.transactions
+    if (waiting.length > 0 && !this.running.hasArrived) return yield* this.transact()
+    if (!this.running.hasArrived && !this.poked && this.mayWait()) {
+      yield* this.startLooking()
+      yield* this.wait()
+    }
+    // With hooks, one at a time is journaled and told of.
+    const many = this.hearing === undefined ? Infinity : 1
+    for (const { began, outcome, pending } of this.running.arrived.splice(0, many)) {
+      this.o.live.running--
+      if (outcome._tag === "Step") this.take(pending, outcome.performed, began)
+      else this.takeChild(pending, outcome)
+    }
+    if (this.isDue) return
+    for (const asked of this.running.asked.splice(0)) {
+      if (!this.isPending(asked.pending)) continue
+      this.record(Record.intent(asked.pending, asked.attempt))
+      this.recorded.push(asked)
+    }
   }
 
   /** Whether the journal holds all that the machine was fed, and is to be replayed. */
@@ -423,10 +433,11 @@ class Session extends Ledger {
   private untilChange(isThere: () => boolean): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
       if (isThere()) return resume(Effect.void)
-      this.wake = () => {
+      const wake = () => {
         this.wake = undefined
         resume(Effect.void)
       }
+      this.wake = wake
       return Effect.sync(() => {
         this.wake = undefined
       })
@@ -661,7 +672,7 @@ class Session extends Ledger {
       },
       onLook: () => {
         const since = this.clock.currentTimeMillisUnsafe() - this.interruptedAt
-        if (this.restart && since >= cleanUpMillis) this.giveUp()
+        if (this.restart && since >= cleanUpMillis) this.giveUp?.()
       },
       children: () => Array.from(this.parked.values(), ({ seen }) => seen).flat(),
       onChild: () => {

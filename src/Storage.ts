@@ -136,8 +136,11 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
   const published = makeWatchers()
   const live = makeRegistry((runId) => published.changed(runId, "progress"))
   const isSealed = (entry: Journal.Recorded) => entry.sealed !== undefined
-  const read: Storage["Service"]["read"] = (runId, which = "all") =>
-    Effect.gen(function*() {
+  const read: Storage["Service"]["read"] = Effect.fnUntraced(
+    function*(runId, which = "all"): Effect.fn.Return<
+      Loaded,
+      StorageError | Journal.JournalCorrupt
+    > {
       const { text, version } = yield* driver.read(runId)
       const journal = yield* Effect.fromResult(Journal.read(runId, text))
       const { entries } = journal
@@ -149,7 +152,8 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
         { concurrency: 8 }
       )
       return { journal: { ...journal, entries: [...entries.slice(0, first), ...opened] }, version }
-    })
+    }
+  )
   return Storage.of({
     read,
     version: driver.version,

@@ -5,7 +5,6 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as Checkpoint from "./Checkpoint.ts"
 import type { CheckpointRejected } from "./Checkpoint.ts"
 import type { Kept, Prefix } from "./Cut.ts"
@@ -14,9 +13,11 @@ import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
 import type { Continued } from "./Enqueue.ts"
 import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
 import type { Hook } from "./Hooks.ts"
+import { isoOf } from "./internal/iso.ts"
 import * as Journal from "./Journal.ts"
 import { JournalLimits } from "./Limits.ts"
 import { isWait, type Machine, wakeAtOf } from "./Machine.ts"
+import * as Metrics from "./Metrics.ts"
 import { type Begin, compare, firstStart, laterStart, type Opening } from "./Opening.ts"
 import * as Past from "./Past.ts"
 import * as Record from "./Record.ts"
@@ -27,26 +28,6 @@ import * as Status from "./Status.ts"
 import type { Loaded, Storage } from "./Storage.ts"
 
 type Services = Context.Context<never>
-
-const sessions = Metric.counter("reprise_sessions", { description: "Sessions by how they ended" })
-const runs = Metric.counter("reprise_runs", { description: "Ended runs by how they ended" })
-const steps = Metric.counter("reprise_steps", { description: "Journaled step outcomes" })
-
-/** Counts a session with the steps it took. */
-const count = (program: Replay.Program, { conclusion, steps: taken }: Session.Ran) => {
-  const workflow = program.name
-  const counted = [
-    Metric.update(Metric.withAttributes(sessions, { workflow, conclusion: conclusion._tag }), 1),
-    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "success" }), taken.done),
-    Metric.update(Metric.withAttributes(steps, { workflow, outcome: "failure" }), taken.failed)
-  ]
-  if (conclusion._tag === "Ended") {
-    counted.push(
-      Metric.update(Metric.withAttributes(runs, { workflow, end: conclusion.entry.type }), 1)
-    )
-  }
-  return Effect.all(counted, { discard: true })
-}
 
 /** What a turn has seen of an open run's inbox. */
 export interface Read {
@@ -166,8 +147,8 @@ const positionOf = ({ isNew, runId, storage, warm }: Job) =>
     })
 
 /** Takes one turn. */
-export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
-  Effect.gen(function*() {
+export const take = Effect.fnUntraced(
+  function*(given: Job): Effect.fn.Return<Turn, Session.SessionError> {
     const { begin, runId, services, storage } = given
     const position = yield* positionOf(given)
     const { first, known, last, loaded, status } = position
@@ -191,7 +172,7 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
       return over(crashLoop(runId, status), { incarnation, cursor, isKnown })
     }
     const begun = last === undefined ? yield* begins(program, runId, begin!) : undefined
-    const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()
+    const timestamp = isoOf(yield* Clock.currentTimeMillis)
     const found = begun === undefined ? loaded.journal.entries : begun.copied
     // Its text is made before the body sees, and may change, the input in it.
     const opened = begun === undefined
@@ -253,7 +234,7 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
           (ran) => [ran, writer.loaded()] as const
         ))
     ).pipe(Effect.ensuring(Effect.sync(leave)))
-    yield* count(program, ran)
+    yield* Metrics.count(program.name, ran)
     const { conclusion } = ran
     const seenNow: Read = { ...seen, cursor: ran.cursor }
     switch (conclusion._tag) {
@@ -275,7 +256,8 @@ export const take = (given: Job): Effect.Effect<Turn, Session.SessionError> =>
         return { ...over({ status: "suspended", entry, children }, seenNow), warm }
       }
     }
-  })
+  }
+)
 
 /** The body that the run goes on with. */
 const programFor = (
@@ -303,18 +285,19 @@ interface Begun extends Opening {
   readonly copied: ReadonlyArray<Recorded>
 }
 
-const begins = (program: Replay.Program, runId: string, begin: Begin): Effect.Effect<Begun> =>
-  Effect.gen(function*() {
+const begins = Effect.fnUntraced(
+  function*(program: Replay.Program, runId: string, begin: Begin): Effect.fn.Return<Begun> {
     const { entry, stamp } = yield* firstStart(program, runId, begin)
     const timestamp = begin.prefix?.timestamp
-      ?? new Date(yield* Clock.currentTimeMillis).toISOString()
+      ?? isoOf(yield* Clock.currentTimeMillis)
     const at = { timestamp, incarnation: stamp.incarnation }
     const copied = begin.prefix === undefined ? [] : recordedAs(stamp, [
       { entry, timestamp },
       ...begin.prefix.entries
     ])
     return { entry, stamp, timestamp, at, copied }
-  })
+  }
+)
 
 const recordedAs = (
   { incarnation, session, writer }: Journal.Stamp,
@@ -358,13 +341,13 @@ const refusing = <A>(
       )))
 
 /** The machine at the end of the journal, or why the code does not go with it. */
-const rebuilt = (
-  job: Job,
-  { last, loaded }: Position,
-  begun: Begun | undefined,
-  remembers: boolean
-): Effect.Effect<Machine, Session.SessionError> =>
-  Effect.gen(function*() {
+const rebuilt = Effect.fnUntraced(
+  function*(
+    job: Job,
+    { last, loaded }: Position,
+    begun: Begun | undefined,
+    remembers: boolean
+  ): Effect.fn.Return<Machine, Session.SessionError> {
     const { begin, program, runId, services, storage } = job
     const { entries } = loaded.journal
     const all = begun === undefined
@@ -387,15 +370,25 @@ const rebuilt = (
         ? (yield* storage.read(runId)).journal
         : { entries: structuredClone(all) }
       const input = yield* decodeInput(program, entries[0] as Recorded & Start, runId, services)
-      return yield* Replay.mismatch(program, runId, machine.diverged, at, () =>
-        replayed(job, input, entries, false).machine.diverged)
+      return yield* Replay.mismatch(
+        program,
+        runId,
+        machine.diverged,
+        at,
+        () => replayed(job, input, entries, false).machine.diverged
+      )
     }
     if (machine.defect !== undefined && (last !== undefined || begin?.prefix !== undefined)) {
-      return yield* Replay.broke(program, runId, machine.defect, () =>
-        Replay.again(job, all as ReadonlyArray<Recorded>, [])?.defect)
+      return yield* Replay.broke(
+        program,
+        runId,
+        machine.defect,
+        () => Replay.again(job, all as ReadonlyArray<Recorded>, [])?.defect
+      )
     }
     return machine
-  })
+  }
+)
 
 /** A run that a hook stopped, for a caller who only attaches to it. */
 const stoppedAt = (
@@ -423,17 +416,14 @@ const endOf = (
     : ended(program, entry, runId, services)
 
 /** Why an open run is left as it is, if it is: nothing has changed, or it must not go on by itself. */
-const rests = (
-  { services, storage }: Job,
-  machine: Machine,
-  entries: number,
-  last: Entry,
-  now: number
-): Effect.Effect<Driven | undefined, StorageError | Journal.JournalCorrupt> =>
-  Effect.gen(function*(): Effect.gen.Return<
-    Driven | undefined,
-    StorageError | Journal.JournalCorrupt
-  > {
+const rests = Effect.fnUntraced(
+  function*(
+    { services, storage }: Job,
+    machine: Machine,
+    entries: number,
+    last: Entry,
+    now: number
+  ): Effect.fn.Return<Driven | undefined, StorageError | Journal.JournalCorrupt> {
     if (last.type === "suspend") {
       if (last.wakeAt !== undefined && last.wakeAt <= now) return undefined
       const children: Array<Seen> = []
@@ -452,7 +442,8 @@ const rests = (
     // Timers beside what is unknown still go off: a session says when.
     const ticks = Array.from(machine.pending.values()).some((p) => wakeAtOf(p) !== undefined)
     return ticks ? undefined : onlyUnknown(machine)
-  })
+  }
+)
 
 /** A child that only waits, and those it waits for; nothing when the parent has reason to look at it itself. */
 const childNow = (
@@ -484,15 +475,8 @@ const childNow = (
  * whole, and those that cannot be taken. An event that the code does not take stays in the inbox, for code
  * that does. Both are warned of.
  */
-const deliverable = (
-  job: Job,
-  machine: Machine,
-  posted: ReadonlyArray<Posted>,
-  now: number
-): Effect.Effect<
-  { readonly news: ReadonlyArray<Posted>; readonly settled: ReadonlyArray<string> }
-> =>
-  Effect.gen(function*() {
+const deliverable = Effect.fnUntraced(
+  function*(job: Job, machine: Machine, posted: ReadonlyArray<Posted>, now: number) {
     const { program, runId, services } = job
     const news: Array<Posted> = []
     const settled: Array<string> = []
@@ -512,7 +496,8 @@ const deliverable = (
       )
     }
     return { news, settled }
-  })
+  }
+)
 
 /** Set when nothing can happen but from outside, and nobody knows what became of an at-most-once step. */
 const onlyUnknown = ({ outcome, pending }: Machine): Driven | undefined => {

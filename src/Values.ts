@@ -62,45 +62,43 @@ interface Place {
 const named = ({ at, incarnation, runId }: Place, field: string) =>
   `${runId} ${incarnation} ${at} ${field}`
 
-const sealText = (
+const sealText = Effect.fnUntraced(function*(
   { blobs, codec }: Values,
   place: Place,
   json: string,
   field: string
-): Effect.Effect<Sealed | undefined, StorageError> =>
-  Effect.gen(function*() {
-    const sealed: SealedText | undefined = codec === undefined
-      ? undefined
-      : yield* codec.seal(json, named(place, field))
-    const { text } = sealed ?? { text: json }
-    if (blobs === undefined || text.length <= inlineOf(blobs)) return sealed
-    const blob = yield* hashOf(place.incarnation, text)
-    yield* blobs.put(place.runId, blob, text)
-    const { text: _, ...rest } = sealed ?? {}
-    return { ...rest, blob, length: text.length }
-  })
+): Effect.fn.Return<Sealed | undefined, StorageError> {
+  const sealed: SealedText | undefined = codec === undefined
+    ? undefined
+    : yield* codec.seal(json, named(place, field))
+  const { text } = sealed ?? { text: json }
+  if (blobs === undefined || text.length <= inlineOf(blobs)) return sealed
+  const blob = yield* hashOf(place.incarnation, text)
+  yield* blobs.put(place.runId, blob, text)
+  const { text: _, ...rest } = sealed ?? {}
+  return { ...rest, blob, length: text.length }
+})
 
-const openText = (
+const openText = Effect.fnUntraced(function*(
   { blobs, codec }: Values,
   place: Place,
   sealed: Sealed,
   field: string
-): Effect.Effect<string, StorageError> =>
-  Effect.gen(function*() {
-    const { incarnation, runId } = place
-    const doing = `open a value of run "${runId}"`
-    const text = sealed.text ?? (yield* blobs?.get(runId, sealed.blob ?? "") ?? Effect.undefined)
-    if (text === undefined) return yield* damaged(doing, `its blob ${sealed.blob} is not there`)
-    if (sealed.blob !== undefined && (yield* hashOf(incarnation, text)) !== sealed.blob) {
-      return yield* damaged(doing, `its blob ${sealed.blob} was changed`)
-    }
-    if (!isEncoded(sealed)) return text
-    if (codec !== undefined) return yield* codec.open({ ...sealed, text }, named(place, field))
-    const cause = new Error(
-      "it is encoded; provide the Storage.layerCodec that it was written with"
-    )
-    return yield* new StorageError({ reason: "Denied", doing, cause })
-  })
+): Effect.fn.Return<string, StorageError> {
+  const { incarnation, runId } = place
+  const doing = `open a value of run "${runId}"`
+  const text = sealed.text ?? (yield* blobs?.get(runId, sealed.blob ?? "") ?? Effect.undefined)
+  if (text === undefined) return yield* damaged(doing, `its blob ${sealed.blob} is not there`)
+  if (sealed.blob !== undefined && (yield* hashOf(incarnation, text)) !== sealed.blob) {
+    return yield* damaged(doing, `its blob ${sealed.blob} was changed`)
+  }
+  if (!isEncoded(sealed)) return text
+  if (codec !== undefined) return yield* codec.open({ ...sealed, text }, named(place, field))
+  const cause = new Error(
+    "it is encoded; provide the Storage.layerCodec that it was written with"
+  )
+  return yield* new StorageError({ reason: "Denied", doing, cause })
+})
 
 /** Whether a codec made the text. */
 const isEncoded = (sealed: Sealed) =>

@@ -61,6 +61,7 @@ const fileRanks: Record<string, number> = {
   "Telling.ts": 6.5,
   "Shadow.ts": 6.5,
   "Children.ts": 6.5,
+  "Metrics.ts": 6.8,
   "Session.ts": 6.8,
   "Enqueue.ts": 6.8,
   "Turn.ts": 6.9,

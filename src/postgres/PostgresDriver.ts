@@ -206,8 +206,8 @@ export const make = (
         cursor: lines.length === 0 ? after : String(Number(after) + lines.length),
         before: Number(after)
       })),
-    acquire: (runId, now, until) =>
-      Effect.gen(function*() {
+    acquire: Effect.fnUntraced(
+      function*(runId, now, until): Effect.fn.Return<Storage.Claim, Storage.StorageError> {
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
         const taken = yield* claim({ runId, token, now, until })
@@ -225,7 +225,8 @@ export const make = (
         }
         held.add(runId, token)
         return { _tag: "Acquired", token }
-      }),
+      }
+    ),
     renew: (runId, token, until) =>
       Effect.map(
         ask(`renew the lease of run "${runId}"`, asks.renew, runId, token, until),

@@ -10,6 +10,7 @@ import type { ChildOutcome } from "../Children.ts"
 import * as Codec from "../Codec.ts"
 import type { Posted } from "../Driver.ts"
 import { type Entry, suspension, type Wait } from "../Entry.ts"
+import { isoOf } from "../internal/iso.ts"
 import { type Stamped, stamped } from "../Journal.ts"
 import { type Pending, Undecodable, wakeAtOf } from "../Machine.ts"
 import type * as Perform from "../Perform.ts"
@@ -111,7 +112,7 @@ export class Ledger {
 
   protected timestamp(): string {
     const millis = this.clock.currentTimeMillisUnsafe()
-    if (millis !== this.now.millis) this.now = { millis, iso: new Date(millis).toISOString() }
+    if (millis !== this.now.millis) this.now = { millis, iso: isoOf(millis) }
     return this.now.iso
   }
 

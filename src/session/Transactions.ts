@@ -141,7 +141,8 @@ export class Transactions {
             })
           }
           const preempted = Effect.callback<never, Preempted>((resume) => {
-            turn.preempt = () => resume(Effect.fail(new Preempted()))
+            const preempt = () => resume(Effect.fail(new Preempted()))
+            turn.preempt = preempt
           })
           return Effect.raceFirst(transaction(own, stamp, entryFor), preempted).pipe(
             Effect.onExit((exit) =>

@@ -207,8 +207,8 @@ export const make = (
           before
         }
       }),
-    acquire: (runId, now, until) =>
-      Effect.gen(function*() {
+    acquire: Effect.fnUntraced(
+      function*(runId, now, until): Effect.fn.Return<Storage.Claim, Storage.StorageError> {
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
         const owner = JSON.stringify(self.name)
@@ -245,7 +245,8 @@ export const make = (
         given.delete(last)
         held.add(runId, token)
         return { _tag: "Acquired", token }
-      }),
+      }
+    ),
     renew: (runId, token, until) =>
       Effect.map(
         write(`renew the lease of run "${runId}"`, () =>

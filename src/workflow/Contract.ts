@@ -58,13 +58,13 @@ const codecs = (schemas: Readonly<Record<string, Schema.Top>> = {}) =>
   )
 
 /** Which run to begin, with its input encoded, and seen to decode again. */
-export const begin = (
-  program: Replay.Program,
-  options: Options,
-  input: unknown,
-  { durability, runId }: RunOptions = {}
-) =>
-  Effect.gen(function*() {
+export const begin = Effect.fnUntraced(
+  function*(
+    program: Replay.Program,
+    options: Options,
+    input: unknown,
+    { durability, runId }: RunOptions = {}
+  ) {
     const services = yield* Effect.context<never>()
     const id = yield* RunId.check(runId ?? options.runId?.(input) ?? RunId.createRunId())
     const encoded = program.input.encode(input, services)
@@ -86,14 +86,15 @@ export const begin = (
     const text = JSON.stringify(encoded.json)
     const metadata = () => text === undefined ? undefined : JSON.parse(text) as Schema.Json
     return { runId: id, begin: { metadata, durability } satisfies Begin }
-  })
+  }
+)
 
 /** The calls that need no body. */
 export const makeContract = (name: string, options: Options): Erased => {
   if (typeof name !== "string" || name === "") throw new TypeError("A workflow needs a name.")
   const program = makeProgram(name, options, undefined)
-  const look = (status: Status.Status) =>
-    Effect.gen(function*() {
+  const look = Effect.fnUntraced(
+    function*(status: Status.Status) {
       if (status.workflow !== name) {
         return yield* new Runs.RunExists({
           runId: status.runId,
@@ -103,7 +104,8 @@ export const makeContract = (name: string, options: Options): Erased => {
         })
       }
       return yield* Ending.look(program, status)
-    })
+    }
+  )
   const changes = (runId: string) =>
     Stream.mapEffect(
       Runs.changes(runId),

@@ -51,9 +51,9 @@ export const copyBugs: ReadonlyArray<Bug<keyof typeof copies>> = [
   {
     bug: "start the next step before the hook",
     file: "Session.ts",
-    from: "if (isDue) {\n          yield* this.tellHooks()",
+    from: "if (isDue) {\n        yield* this.tellHooks()",
     to:
-      "if (isDue) {\n          this.takeFresh()\n          for (const next of this.starting.splice(0)) yield* this.launch(next)\n          yield* this.tellHooks()",
+      "if (isDue) {\n        this.takeFresh()\n        for (const next of this.starting.splice(0)) yield* this.launch(next)\n        yield* this.tellHooks()",
     check: "hooksFirst"
   },
   {
