@@ -140,6 +140,7 @@ export const hidesWholeLine = (line: string): boolean => {
 }
 
 const blank = /^\t*$/
+const tab = 9
 
 export type LineKind = "blank" | "whole" | "torn" | "corrupt"
 
@@ -193,6 +194,8 @@ export const read = (runId: string, text: string): Result.Result<Journal, Journa
   for (let from = 0, to: number; from < text.length; from = to + 1) {
     line++
     to = text.indexOf("\n", from)
+    // What every append to a file begins with.
+    if (to === from + 1 && text.charCodeAt(from) === tab) continue
     if (to < 0) {
       const rest = text.slice(from)
       if (hidesWholeLine(rest)) {

@@ -147,16 +147,16 @@ export const make = (
   const driver: Storage.Driver = {
     read: (runId) =>
       look(`read the journal of run "${runId}"`, () => {
-        const found = get(
-          `SELECT key, ${Appends.entriesOf("key")} AS entries, (
-            SELECT group_concat(line, char(10) ORDER BY id) FROM reprise_entries
-            WHERE id ${Appends.idsOf("key")}
-          ) AS lines FROM reprise_runs WHERE run_id = ?`,
-          runId
+        const found = prepare(
+          `SELECT line, key FROM reprise_runs JOIN reprise_entries
+            ON id ${Appends.idsOf("key")} WHERE run_id = ? ORDER BY id`
         )
-        return found === undefined
-          ? { text: "", version: "" }
-          : { text: `${found.lines as string}\n`, version: toVersion(runId, found) }
+        found.setReturnArrays(true)
+        const lines = found.all(runId) as unknown as ReadonlyArray<readonly [string, number]>
+        return lines.length === 0 ? { text: "", version: "" } : {
+          text: `${lines.map(([line]) => line).join("\n")}\n`,
+          version: versionOf(runId, lines[0]![1], lines.length)
+        }
       }),
     version: (runId) =>
       look(`look at the journal of run "${runId}"`, () => {
