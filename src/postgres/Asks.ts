@@ -102,8 +102,15 @@ export const make = ({ asks, client, joins, owner }: Options) => {
         paramsOf(items)
       ),
       (rows) => {
-        const byId = new Map(rows.map(({ key, run_id }) => [run_id ?? key, key]))
-        return items.map(({ key, row, runId }) => byId.get(row === undefined ? key! : runId))
+        const written = new Map<string, string>()
+        const counted = new Set<string>()
+        for (const { key, run_id } of rows) {
+          if (run_id === null) counted.add(key)
+          else written.set(run_id, key)
+        }
+        return items.map(({ key = "", row, runId }) =>
+          row !== undefined ? written.get(runId) : counted.has(key) ? key : undefined
+        )
       }
     )
   /** The key of each one's row; undefined of those that were not where they are to be appended. */

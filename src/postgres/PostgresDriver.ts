@@ -1,9 +1,9 @@
 /**
  * The driver over Effect's SQL client: what each verb asks of Postgres. `PostgresStorage` is the layer over it.
  *
- * The run's row in the index is matched and moved on by the statement that inserts the lines: of two who
- * append behind one state, the second waits for the first, and then finds another version there. An append
- * whose answer was lost is settled by that version, too.
+ * An entry's place, its run and its offset, is unique: of two who append behind one state, the second waits for
+ * the first, and then finds its place taken. The run's row is written when the run's state changes; steps that are
+ * done are counted by their entries.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,6 @@
 /**
- * The driver over a SQLite connection: what each verb reads and writes. `SqliteStorage` is the layer over it.
- *
- * The run's row in the index is matched and moved on in the transaction that adds the lines: of two who
- * append behind one state, the second finds another version there.
+ * The driver over a SQLite connection: what each verb reads and writes. `SqliteStorage` is the layer over it,
+ * and `Appends` is how entries get in.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

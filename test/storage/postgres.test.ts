@@ -77,9 +77,9 @@ const handOf = (driver: Storage.Driver, runId: string) =>
       writer: (runId) =>
         Effect.map(driver.writer(runId), (writer) => ({
           ...writer,
-          append: (at, given, row) => {
+          append: (at, given, row, areSteps) => {
             lines.push(...given)
-            return writer.append(at, given, row)
+            return writer.append(at, given, row, areSteps)
           }
         }))
     })
@@ -763,6 +763,27 @@ describe("many at once", () => {
         expect(count.appends).toBeLessThan(appends / 4)
         const read = yield* Effect.forEach(ids, (runId) => here.read(runId))
         expect(read.map(({ text }) => text)).toEqual(texts)
+      }).pipe(Effect.scoped)
+    ))
+
+  it.live("an append to a run that is gone is not told of one beside it, whatever they are called", () =>
+    onStorage(() =>
+      Effect.gen(function*() {
+        const here = yield* driver
+        const made = yield* Effect.forEach(["a", "b", "c"], (runId) => handOf(here, runId))
+        for (const [n, hand] of made.entries()) yield* hand.append(opening("abc"[n]!))
+        // A run that is called as the row of another one is.
+        const [key = ""] = (yield* here.version("c")).split(":")
+        const gone = yield* handOf(here, key)
+        yield* gone.append(opening(key))
+        yield* here.remove(key)
+        const failed: Journal.Entry = { type: "error", error: "x" }
+        // While both statements that may be under way are, the last two wait together.
+        const answers = yield* Effect.all(
+          [...made.map((hand) => hand.append(step("s", 1))), gone.append(failed)],
+          { concurrency: "unbounded" }
+        )
+        expect(answers).toEqual([true, true, true, false])
       }).pipe(Effect.scoped)
     ))
 
