@@ -43,8 +43,8 @@ export type { SealedText, ValueCodec } from "./Values.ts"
 export interface Loaded {
   readonly journal: Journal.Journal
   readonly version: string
-  /** Where a writer left it: then `journal` has its head and no entries. */
-  readonly status?: Status.Draft
+  /** Its state, where that is known. Where a writer left it, `journal` has its head and no entries. */
+  readonly status?: Status.Status
 }
 
 /** Writes one run's journal for one session, in order. */
@@ -254,7 +254,9 @@ const makeWriter = (
   const { runId } = loaded.journal
   let { head } = loaded.journal
   let version = loaded.version
-  let status = loaded.status ?? Status.of(runId, loaded.journal.entries)
+  let status = loaded.status === undefined
+    ? Status.of(runId, loaded.journal.entries)
+    : copyOf(loaded.status)
   // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
   let isLost = false
   const acknowledged = (now: string, behind: Journal.Head): Effect.Effect<boolean> => {
@@ -355,7 +357,7 @@ const makeWriter = (
   return { head: () => head, version: () => version, append, transaction, loaded: leave }
 }
 
-const copyOf = (status: Status.Draft): Status.Draft => ({ ...status, steps: { ...status.steps } })
+const copyOf = (status: Status.Status): Status.Draft => ({ ...status, steps: { ...status.steps } })
 
 const add = (
   status: Status.Draft,

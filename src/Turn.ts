@@ -112,9 +112,10 @@ interface Position {
 const cold = ({ isNew, runId, storage }: Pick<Job, "isNew" | "runId" | "storage">) =>
   Effect.map(isNew ? nothing(runId) : storage.read(runId), (loaded): Position => {
     const { entries } = loaded.journal
+    const status = Status.of(runId, entries)
     return {
-      loaded,
-      status: Status.of(runId, entries),
+      loaded: { ...loaded, status },
+      status,
       first: Journal.first(loaded.journal),
       last: entries.at(-1),
       known: Journal.takenIds(entries)
