@@ -157,10 +157,8 @@ export const lists = cases("list", {
   *"every step is in what is listed, whether it came alone, with others, or failed"(t) {
     const hand = yield* begin(t, "r")
     const failed = { ...step("c"), error: { message: "no" } }
-    const batches = [
-      ...[[step("a")], [step("b1"), step("b2")], [failed], [step("d")]],
-      ...[[intent], [step("pay")], [step("e")]]
-    ]
+    const counted = [[step("a")], [step("b1"), step("b2")], [failed], [step("d")]]
+    const batches = [...counted, [intent], [step("pay")], [step("e")]]
     for (const batch of batches) {
       hand.time += 1000
       yield* hand.append(...batch)
