@@ -92,6 +92,7 @@ export type Settlement =
 /** What may have changed: a post, an append, or something published in this process. */
 export type Changed = "inbox" | "journal" | "progress"
 export type OnChange = (what: Changed) => void
+export type OnHint = (runId: string) => void
 
 /** Who holds a run's lease. */
 export interface Holder {
@@ -262,6 +263,13 @@ export interface Driver {
   readonly watch: (runId: string, onChange: OnChange) => () => void
   /** Whether `watch` tells of every change, whoever made it, so that nobody needs to look. */
   readonly seesAll: boolean
+  /**
+   * Calls `onHint` with the id of a run that another process has enqueued or posted to, until the returned function is
+   * called. What is missed is found by `due`.
+   */
+  readonly hints?: (onHint: OnHint) => () => void
+  /** The next instant behind `now` at which a timer of an open run goes off; both UTC milliseconds. */
+  readonly nextWake?: (now: number) => Effect.Effect<number | undefined, StorageError>
   /** Where large values go. A storage without it keeps every value in its entry. */
   readonly blobs?: Blobs
   /** The same storage inside the database transaction that the calling fiber has open. */
@@ -324,5 +332,17 @@ export const makeWatchers = () => {
       // A callback may take itself out while it is called.
       if (set !== undefined) Array.from(set).forEach((onChange) => onChange(what))
     }
+  }
+}
+
+/** Callbacks that hear of every run. */
+export const makeHints = () => {
+  const all = new Set<OnHint>()
+  return {
+    hints: (onHint: OnHint) => {
+      all.add(onHint)
+      return () => void all.delete(onHint)
+    },
+    hint: (runId: string) => all.forEach((onHint) => onHint(runId))
   }
 }

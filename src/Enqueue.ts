@@ -40,7 +40,9 @@ export const enqueue: (
       const { entry, stamp } = yield* firstStart(program, runId, begin)
       const now = isoOf(yield* Clock.currentTimeMillis)
       const entries = [{ ...entry, enqueued: true } as const, ...handed]
-      if (yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, now)))) return
+      if (yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, now)))) {
+        return storage.hint(runId)
+      }
     }
   },
   (enqueued) => Effect.scoped(enqueued)

@@ -18,9 +18,11 @@ import {
   type DriverWriter,
   type Holder,
   leaseMillis,
+  makeHints,
   makeWatchers,
   Moved,
   type OnChange,
+  type OnHint,
   type Page,
   type Posted,
   type Query,
@@ -109,6 +111,12 @@ export class Storage extends Context.Service<Storage, {
   readonly watch: (runId: string, onChange: OnChange) => () => void
   /** False when changes by other processes show only to those who look. */
   readonly seesAll: boolean
+  /** Says that a run was enqueued or posted to: somebody may want to drive it. */
+  readonly hint: (runId: string) => void
+  /** Calls `onHint` after every `hint` in this process, and of others as far as the driver hears of them. */
+  readonly hints: (onHint: OnHint) => () => void
+  /** The next instant behind `now` at which a timer goes off, as far as the driver can tell; UTC milliseconds. */
+  readonly nextWake: (now: number) => Effect.Effect<number | undefined, StorageError>
   /** What is known of runs only in this process. */
   readonly live: Registry
   readonly driver: Driver
@@ -134,6 +142,7 @@ export const statusOf = (
 export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Service"] => {
   const values: Values.Values = { codec, blobs: driver.blobs }
   const published = makeWatchers()
+  const { hint, hints } = makeHints()
   const live = makeRegistry((runId) => published.changed(runId, "progress"))
   const isSealed = (entry: Journal.Recorded) => entry.sealed !== undefined
   const read: Storage["Service"]["read"] = Effect.fnUntraced(
@@ -176,7 +185,10 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
       return Effect.flatMap(
         Values.sealPost(values, runId, posted),
         (sealed) =>
-          driver.post(runId, { id, eventId, line: Journal.sealText(JSON.stringify(sealed)) })
+          Effect.map(
+            driver.post(runId, { id, eventId, line: Journal.sealText(JSON.stringify(sealed)) }),
+            () => hint(runId)
+          )
       )
     },
     inbox: (runId, incarnation, after) =>
@@ -216,6 +228,16 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
       }
     },
     seesAll: driver.seesAll,
+    hint,
+    hints: (onHint) => {
+      const stop = hints(onHint)
+      const stopDriver = driver.hints?.(onHint)
+      return () => {
+        stop()
+        stopDriver?.()
+      }
+    },
+    nextWake: (now) => driver.nextWake?.(now) ?? Effect.undefined,
     live,
     driver,
     codec

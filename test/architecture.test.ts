@@ -67,6 +67,7 @@ const fileRanks: Record<string, number> = {
   "Turn.ts": 6.9,
   "Fork.ts": 6.9,
   "Interpreter.ts": 7,
+  "Dispatch.ts": 7.5,
   "Workflow.ts": 8.5,
   "Cluster.ts": 9,
   "Pipeline.ts": 9,

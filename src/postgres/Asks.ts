@@ -32,6 +32,8 @@ export interface Item {
   readonly row: Columns & { readonly taken: ReadonlyArray<string> } | undefined
   /** The token of a lease that is given back with it. */
   readonly lease: string | undefined
+  /** Whether others are to hear of it, as of a run that nobody drives yet. */
+  readonly isTold: boolean
 }
 
 interface Claimed {
@@ -245,7 +247,8 @@ const noRow: Item & { readonly row: NonNullable<Item["row"]> } = {
     rest: "",
     taken: []
   },
-  lease: undefined
+  lease: undefined,
+  isTold: false
 }
 const noLine: Added = { runId: "", key: none, first: none, nth: none, line: "" }
 
@@ -305,6 +308,7 @@ const paramsOf = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArray<strin
     counted.map(({ nth }) => nth),
     counted.map(({ line }) => line),
     leases.map(([runId]) => runId),
-    leases.map(([, token]) => token)
+    leases.map(([, token]) => token),
+    or(rows.filter(({ isTold }) => isTold), noRow).map(byRun)
   ]
 }

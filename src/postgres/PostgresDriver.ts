@@ -52,6 +52,7 @@ export const make = (
   { channel, client, joins, schema, self }: Options
 ): Storage.Driver & { readonly changed: (runId: string) => void } => {
   const { changed, watch } = Storage.makeWatchers()
+  const { hint, hints } = Storage.makeHints()
   const held = Held.make()
   const asks = statements(schema, channel)
   const owner = JSON.stringify(self.name)
@@ -70,12 +71,14 @@ export const make = (
     const place = at === "" ? { key: undefined, entries: 0 } : placeOf(runId, at)
     if (place === undefined) return undefined
     const { entries: first, key } = place
-    const item = { runId, key, first, lines, row: undefined, lease: undefined }
+    const item = { runId, key, first, lines, row: undefined, lease: undefined, isTold: false }
     if (areSteps === true && key !== undefined) return item
     const told = row()
     const taken = told.taken.map(toColumn)
     const lease = Status.isEnded(told.status) ? held.tokenOf(runId) : undefined
-    return { ...item, row: { ...columnsOf(told), taken }, lease }
+    // Enqueued: no session has begun it.
+    const isTold = key === undefined && told.status.fruitless === 0
+    return { ...item, row: { ...columnsOf(told), taken }, lease, isTold }
   }
 
   const version = (doing: string, runId: string) =>
@@ -272,7 +275,8 @@ export const make = (
           now,
           yield* dead(now)
         )
-        return yield* Storage.scanDue(driver, found.map(({ run_id }) => run_id), now)
+        // As many as go in one statement.
+        return yield* Storage.scanDue(driver, found.map(({ run_id }) => run_id), now, 64)
       }),
     remove: (runId) =>
       Effect.map(
@@ -280,6 +284,12 @@ export const make = (
         () => changed(runId, "journal")
       ),
     watch,
+    hints,
+    nextWake: (now) =>
+      Effect.map(
+        ask<{ at: string | null }>("find the next timer", asks.nextWake, now),
+        ([row]) => row?.at == null ? undefined : Number(row.at)
+      ),
     // Progress is not told of, and a notification may be lost with its connection.
     seesAll: false,
     blobs: {
@@ -297,6 +307,7 @@ export const make = (
     changed: (runId) => {
       changed(runId, "inbox")
       changed(runId, "journal")
+      hint(runId)
     }
   }
 }

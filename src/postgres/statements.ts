@@ -61,7 +61,8 @@ export const statements = (schema: string, channel: string) => {
         DELETE FROM ${t("leases")} l USING unnest($22::text[], $23::text[]) AS q(run_id, token)
         WHERE l.run_id = q.run_id AND l.token = q.token AND q.run_id IN (SELECT run_id FROM done)
       )
-      SELECT key::text AS key, run_id, CASE WHEN state <> 'pending' THEN ${tell}run_id)::text END
+      SELECT key::text AS key, run_id,
+        CASE WHEN state <> 'pending' OR run_id = ANY ($24::text[]) THEN ${tell}run_id)::text END
         FROM done
       UNION ALL SELECT run::text, NULL, NULL FROM counted`,
     // What most appends are: of one run, of which some steps are done.
@@ -131,6 +132,7 @@ export const statements = (schema: string, channel: string) => {
       ) candidates WHERE NOT EXISTS (
         SELECT 1 FROM ${t("leases")} l WHERE l.run_id = candidates.run_id AND ${held}
       )`,
+    nextWake: `SELECT min(wake_at)::text AS at FROM ${t("runs")} WHERE wake_at > $1::bigint`,
     remove: `WITH entries AS (
         DELETE FROM ${t("entries")} WHERE run = (SELECT key FROM ${t("runs")} WHERE run_id = $1)
       ), inbox AS (DELETE FROM ${t("inbox")} WHERE run_id = $1

@@ -328,6 +328,11 @@ export const make = (
             ).all({ now, dead }).map((row) => row.run_id as string)),
           (runIds) => Storage.scanDue(driver, runIds, now)
         )),
+    nextWake: (now) =>
+      look("find the next timer", () => {
+        const next = "SELECT min(wake_at) AS at FROM reprise_runs WHERE wake_at > ?"
+        return (get(next, now)?.at as number | null) ?? undefined
+      }),
     remove: (runId) =>
       Effect.map(
         write(`remove run "${runId}"`, () => {
