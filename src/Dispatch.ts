@@ -22,6 +22,7 @@ import { Storage } from "./Storage.ts"
  * - `Done`: the run has ended, or is not there. Acknowledge, and forget it.
  * - `Waits`: it goes on at `until` (UTC milliseconds), or when something is posted to it. Acknowledge; deliver it
  *   again at `until`, if there is one, and whenever something is posted.
+ * - `Held`: another process drives it. Deliver it again, not before `after` milliseconds have passed: that one may die.
  * - `Redeliver`: it could not be driven just now. Deliver it again, not before `after` milliseconds have passed.
  * - `Blocked`: it does not go on by itself: a person, or other code, has to see to it. Acknowledge; deliver it again
  *   only when something is posted, or with new code.
@@ -30,6 +31,7 @@ import { Storage } from "./Storage.ts"
 export type Verdict =
   | { readonly _tag: "Done"; readonly status: "success" | "failed" | "cancelled" | "absent" }
   | { readonly _tag: "Waits"; readonly until: number | undefined }
+  | { readonly _tag: "Held"; readonly after: number }
   | { readonly _tag: "Redeliver"; readonly after: number; readonly why: string }
   | { readonly _tag: "Blocked"; readonly why: string }
   | { readonly _tag: "Foreign"; readonly workflow: string }
@@ -124,7 +126,7 @@ const handled = Effect.fnUntraced(
       case "HookFailed":
         return redeliver(failedMillis, error.message)
       case "Fenced":
-        return redeliver(heldMillis, error.message)
+        return Effect.succeed({ _tag: "Held", after: heldMillis })
       default:
         // This code, this journal, or this id: trying again changes none of them.
         return Effect.succeed({ _tag: "Blocked", why: error.message })
@@ -144,7 +146,7 @@ const verdictOf = (driven: Ending.Driven): Verdict => {
     case "stopped":
       return { _tag: "Blocked", why: `A hook stopped it behind step "${driven.stepId}"` }
     case "running":
-      return { _tag: "Redeliver", after: heldMillis, why: "another process drives it" }
+      return { _tag: "Held", after: heldMillis }
     default:
       return { _tag: "Done", status: driven.status }
   }

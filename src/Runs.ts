@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "./Driver.ts"
-import { latestStatus, type ReadError, status } from "./Find.ts"
+import { found, latestStatus, type ReadError, status } from "./Find.ts"
 import { isEnd } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
@@ -124,6 +124,27 @@ export const changes = (
           : Effect.map(after(runId, seen), (now) => [now.status, now] as const)
     )
   }))
+
+/** The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. */
+export const end = Effect.fnUntraced(
+  function*(
+    runId: string
+  ): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> {
+    const storage = yield* Storage
+    let at = runId
+    for (;;) {
+      const { journal, version } = yield* found(at, "last")
+      if (isEnd(journal.entries.at(-1)!)) {
+        const status = Status.of(at, journal.entries)
+        const { continuedAs } = status
+        if (continuedAs === undefined) return status
+        const isThere = Effect.map(storage.version(continuedAs), (version) => version !== "")
+        yield* until([continuedAs], isThere)
+        at = continuedAs
+      } else yield* until([at], Effect.map(storage.version(at), (now) => now !== version))
+    }
+  }
+)
 
 interface Seen {
   readonly status: Status.Status

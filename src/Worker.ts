@@ -9,16 +9,18 @@
  * W3. A run that cannot be driven is left alone, longer each time, and keeps no other from being driven.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Dispatch from "./Dispatch.ts"
+import { hasMoved, type Seen } from "./Ending.ts"
 import * as Signal from "./internal/signal.ts"
-import { scanDue, Storage } from "./Storage.ts"
+import { ShortWait } from "./Limits.ts"
+import { Storage } from "./Storage.ts"
 
 export interface Options<W extends ReadonlyArray<Dispatch.AnyWorkflow>> {
   /** What is driven here. Runs of other workflows are left to other processes. */
@@ -41,7 +43,7 @@ export interface Health {
   readonly running: ReadonlyArray<string>
   /** Due runs that wait for a place. */
   readonly waiting: number
-  /** Runs that a person, or other code, has to see to, and why. */
+  /** Runs that a person, or other code, has to see to, and why; of many, the first hundred. */
   readonly blocked: ReadonlyMap<string, string>
   /** UTC milliseconds of the last look at all that is due; undefined before the first. */
   readonly lookedAt: number | undefined
@@ -88,13 +90,17 @@ export const layer = <const W extends ReadonlyArray<Dispatch.AnyWorkflow>>(
 ): Layer.Layer<Worker, never, Storage | Dispatch.ServicesOf<W[number]>> =>
   Layer.effect(Worker, make(options)).pipe(Layer.provide(Dispatch.layer(options.workflows)))
 
-/** Runs that could not be driven, and until when they are left alone. */
-interface Postponed {
-  readonly until: number
-  readonly times: number
+/** A run that was left as it is. */
+interface Left {
+  readonly seen: Seen
+  /** Undefined of a run whose workflow is not known here. */
+  readonly why: string | undefined
 }
 
 const longestPause = Duration.toMillis("1 minute")
+
+/** How long a run waits in its place before it is left until its time: places are few. */
+const longestWait = Duration.toMillis("100 millis")
 
 const make = Effect.fnUntraced(
   function*<W extends ReadonlyArray<Dispatch.AnyWorkflow>>(
@@ -105,14 +111,16 @@ const make = Effect.fnUntraced(
     const clock = yield* Effect.clockWith(Effect.succeed)
     const signal = Signal.make()
     const pollMillis = Duration.toMillis(Duration.fromInputUnsafe(poll))
+    const tellsTimers = storage.driver.nextWake !== undefined
 
     const running = new Map<string, Fiber.Fiber<void>>()
-    /** Due, in the order in which they are to be driven. */
+    /** To be driven, in this order. */
     const ready = new Set<string>()
-    const hinted = new Set<string>()
-    const postponed = new Map<string, Postponed>()
-    /** At which state of its journal a run was left as it is, and why. */
-    const left = new Map<string, { readonly version: string; readonly why: string | undefined }>()
+    /** When a run is to be driven that no look would find in time; UTC milliseconds. */
+    const alarms = new Map<string, number>()
+    /** How often in a row a run could not be driven. */
+    const failures = new Map<string, number>()
+    const left = new Map<string, Left>()
     let state: Health["state"] = "working"
     let lookedAt: number | undefined
     let failure: string | undefined
@@ -122,45 +130,55 @@ const make = Effect.fnUntraced(
     const hear = (runId: string) => {
       // What was posted may be what it waited for.
       left.delete(runId)
-      postponed.delete(runId)
-      hinted.add(runId)
+      alarms.delete(runId)
+      ready.add(runId)
       signal.raise()
     }
 
-    const postpone = (runId: string, after: number, now: number) => {
-      const times = (postponed.get(runId)?.times ?? 0) + 1
-      const pause = Math.min(longestPause, after * 2 ** Math.min(times - 1, 6))
-      postponed.set(runId, { until: now + pause, times })
+    const postpone = (runId: string, after: number) => {
+      const times = failures.get(runId) ?? 0
+      failures.set(runId, times + 1)
+      const pause = Math.min(longestPause, after * 2 ** Math.min(times, 6))
+      alarms.set(runId, clock.currentTimeMillisUnsafe() + pause)
     }
 
-    const take = (runId: string, verdict: Dispatch.Verdict) =>
-      Effect.gen(function*() {
-        const now = clock.currentTimeMillisUnsafe()
-        if (verdict._tag !== "Redeliver") postponed.delete(runId)
-        switch (verdict._tag) {
-          case "Waits":
-            if (verdict.until !== undefined) nextLook = Math.min(nextLook, verdict.until)
-            return
-          case "Redeliver":
-            return postpone(runId, verdict.after, now)
-          case "Blocked":
-          case "Foreign": {
-            const version = yield* Effect.orElseSucceed(storage.version(runId), () => "")
-            const why = verdict._tag === "Blocked" ? verdict.why : undefined
-            left.set(runId, { version, why })
-            if (why !== undefined) yield* Effect.logWarning(`Run "${runId}" does not go on: ${why}`)
-            return
-          }
-          case "Done":
-            return
+    const seenNow = Effect.fnUntraced(function*(runId: string) {
+      const version = yield* storage.version(runId)
+      const { cursor } = yield* storage.inbox(runId, "", "")
+      return { runId, version, cursor }
+    })
+
+    const handled = (runId: string) =>
+      Effect.provideService(dispatch.handle(runId), ShortWait, longestWait)
+
+    const driven = Effect.fnUntraced(function*(runId: string) {
+      let verdict = yield* handled(runId)
+      if (verdict._tag !== "Redeliver") failures.delete(runId)
+      if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
+        const seen = yield* seenNow(runId)
+        // What came in meanwhile may be what it needs: only what was seen before does not count.
+        verdict = yield* handled(runId)
+        if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
+          const why = verdict._tag === "Blocked" ? verdict.why : undefined
+          left.set(runId, { seen, why })
+          if (why !== undefined) yield* Effect.logWarning(`Run "${runId}" does not go on: ${why}`)
         }
-      })
+      }
+      if (verdict._tag === "Redeliver") postpone(runId, verdict.after)
+      if (verdict._tag === "Waits" && verdict.until !== undefined && !tellsTimers) {
+        alarms.set(runId, verdict.until)
+      }
+      // One that another process drives is due again when that one has left it.
+      if (verdict._tag === "Waits" && verdict.until !== undefined) {
+        nextLook = Math.min(nextLook, verdict.until)
+      }
+    })
 
     const drive = (runId: string) =>
-      Effect.flatMap(dispatch.handle(runId), (verdict) => take(runId, verdict)).pipe(
+      driven(runId).pipe(
         Effect.catchCause((cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.void
-          postpone(runId, 1_000, clock.currentTimeMillisUnsafe())
+          postpone(runId, 1_000)
           return Effect.logError(`Run "${runId}" could not be driven`, cause)
         }),
         Effect.ensuring(Effect.sync(() => {
@@ -171,38 +189,30 @@ const make = Effect.fnUntraced(
 
     /** Whether a due run is to be driven now. */
     const isOpen = Effect.fnUntraced(function*(runId: string, now: number) {
-      if (running.has(runId) || (postponed.get(runId)?.until ?? 0) > now) return false
+      if (running.has(runId)) return false
+      // It could not be driven, and is to be left alone for a while.
+      if (failures.has(runId) && (alarms.get(runId) ?? 0) > now) return false
       const at = left.get(runId)
       if (at === undefined) return true
-      if ((yield* storage.version(runId)) === at.version) return false
-      left.delete(runId)
-      return true
+      const isSame = !(yield* Effect.orElseSucceed(hasMoved(storage, at.seen), () => true))
+      if (!isSame) left.delete(runId)
+      return !isSame
     })
 
-    /** Adds to `ready` what is due: of all runs when it is time for that, else of those that were told of. */
+    /** Looks at all that is due. */
     const look = Effect.gen(function*() {
       const now = clock.currentTimeMillisUnsafe()
-      const isAll = now >= nextLook
-      if (!isAll && hinted.size === 0) return
-      const told = Array.from(hinted)
-      hinted.clear()
-      if (isAll) {
-        const jitter = 0.8 + 0.4 * (yield* Random.next)
-        nextLook = now + pollMillis * jitter
-        const wake = yield* storage.nextWake(now)
-        if (wake !== undefined) nextLook = Math.min(nextLook, wake)
-      }
-      const due = isAll
-        // In another order than other workers, which would meet this one at every run.
-        ? yield* Random.shuffle(yield* storage.due(now))
-        : yield* scanDue(storage.driver, told, now)
+      const jitter = 0.8 + 0.4 * (yield* Random.next)
+      nextLook = now + pollMillis * jitter
+      const wake = yield* storage.nextWake(now)
+      if (wake !== undefined) nextLook = Math.min(nextLook, wake)
+      // In another order than other workers, which would meet this one at every run.
+      const due = yield* Random.shuffle(yield* storage.due(now))
+      const isDue = new Set(due)
+      // What is not due any more has gone on, or ended, elsewhere.
+      for (const runId of left.keys()) if (!isDue.has(runId)) left.delete(runId)
       for (const runId of due) if (yield* isOpen(runId, now)) ready.add(runId)
-      if (isAll) {
-        lookedAt = now
-        for (const [runId, { until }] of postponed) {
-          if (until + longestPause < now) postponed.delete(runId)
-        }
-      }
+      lookedAt = now
       failure = undefined
     }).pipe(Effect.catch((error) =>
       Effect.sync(() => {
@@ -210,20 +220,35 @@ const make = Effect.fnUntraced(
       })
     ))
 
-    const launch = Effect.gen(function*() {
+    const ring = (now: number) => {
+      for (const [runId, at] of alarms) {
+        if (at > now) continue
+        alarms.delete(runId)
+        ready.add(runId)
+      }
+    }
+
+    // Nothing is forked that is not known to be running.
+    const launch = Effect.uninterruptible(Effect.gen(function*() {
       for (const runId of ready) {
         if (running.size >= concurrency) return
+        // One that is driven now is driven once more behind that: it may not have seen what came last.
+        if (running.has(runId)) continue
         ready.delete(runId)
-        if (!running.has(runId)) running.set(runId, yield* Effect.forkDetach(drive(runId)))
+        running.set(runId, yield* Effect.forkDetach(Effect.interruptible(drive(runId))))
       }
-    })
+    }))
 
     const loop = Effect.forever(Effect.gen(function*() {
       signal.lower()
-      yield* look
+      const now = clock.currentTimeMillisUnsafe()
+      ring(now)
+      if (now >= nextLook) yield* look
       yield* launch
+      let next = nextLook
+      for (const at of alarms.values()) if (at < next) next = at
       // Whoever waits for a place hears of the next one that is free.
-      const rest = Math.max(0, nextLook - clock.currentTimeMillisUnsafe())
+      const rest = Math.max(0, next - clock.currentTimeMillisUnsafe())
       yield* Effect.timeoutOption(signal.raised, rest)
     }))
 
@@ -241,18 +266,23 @@ const make = Effect.fnUntraced(
     )
 
     return Worker.of({
-      health: Effect.sync((): Health => ({
-        state,
-        running: Array.from(running.keys()),
-        waiting: ready.size,
-        blocked: new Map(
-          Array.from(left).flatMap(([runId, { why }]) =>
-            why === undefined ? [] : [[runId, why] as const]
-          )
-        ),
-        lookedAt,
-        failure
-      }))
+      health: Effect.gen(function*(): Effect.gen.Return<Health> {
+        const blocked = new Map<string, string>()
+        // Nobody delivers these: the journal says that they must not go on.
+        const found = yield* Effect.result(storage.list({ status: "blocked" }))
+        if (Result.isSuccess(found)) {
+          for (const { reason = "", runId } of found.success.runs) blocked.set(runId, reason)
+        }
+        for (const [runId, { why }] of left) if (why !== undefined) blocked.set(runId, why)
+        return {
+          state,
+          running: Array.from(running.keys()),
+          waiting: ready.size,
+          blocked,
+          lookedAt,
+          failure: Result.isFailure(found) ? found.failure.message : failure
+        }
+      })
     })
   }
 )

@@ -132,10 +132,14 @@ export const makeContract = (name: string, options: Options): Erased => {
       ),
     changes,
     join: (runId) =>
-      Effect.flatMap(Stream.runLast(changes(runId)), (last) =>
-        last._tag === "None"
-          ? Effect.fail(new NoOutput({ runId, status: "pending" }))
-          : output(last.value))
+      Effect.flatMap(
+        Runs.end(runId),
+        (status) =>
+          Effect.flatMap(
+            look(status),
+            (driven) => Effect.flatMap(shown(program, status, driven), output)
+          )
+      )
   }
 }
 
