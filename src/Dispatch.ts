@@ -116,7 +116,7 @@ const handled = Effect.fnUntraced(
     const { workflow = "" } = first
     const program = programs.get(workflow)
     if (program === undefined) return { _tag: "Foreign", workflow } as const
-    return verdictOf(yield* Interpreter.drive(program, runId, undefined))
+    return verdictOf(yield* Interpreter.drive(program, runId, undefined, { isKnown: true }))
   },
   Effect.catch((error): Effect.Effect<Verdict> => {
     switch (error._tag) {

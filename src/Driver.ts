@@ -89,8 +89,8 @@ export type Settlement =
   | { readonly is: "failure"; readonly tag: string; readonly message: string }
   | { readonly is: "retry" }
 
-/** What may have changed: a post, an append, or something published in this process. */
-export type Changed = "inbox" | "journal" | "progress"
+/** What may have changed: a post, an append, or, in this process, the append that ends the run, or a publication. */
+export type Changed = "inbox" | "journal" | "end" | "progress"
 export type OnChange = (what: Changed) => void
 export type OnHint = (runId: string) => void
 

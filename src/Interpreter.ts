@@ -43,6 +43,8 @@ export interface DriveOptions {
   readonly goesOn?: boolean | undefined
   /** Where this process left the run. */
   readonly warm?: Turn.Warm | undefined
+  /** Whether the caller has seen that there is such a run. */
+  readonly isKnown?: boolean | undefined
 }
 
 /** Drives the run until it ends or only waits. `begin` starts it when it does not exist. */
@@ -55,11 +57,9 @@ export const drive: (
   function*(program, runId, begin, options = {}): Effect.fn.Return<Drove, DriveError, Storage> {
     yield* RunId.check(runId)
     const storage = yield* Storage
-    if (
-      begin === undefined && options.warm === undefined && (yield* storage.version(runId)) === ""
-    ) {
-      return yield* new RunNotFound({ runId })
-    }
+    const isKnown = begin !== undefined || options.warm !== undefined || options.isKnown === true
+    // No lease is taken of a run that is not there.
+    if (!isKnown && (yield* storage.version(runId)) === "") return yield* new RunNotFound({ runId })
     let at = runId, from = begin, now = options
     for (;;) {
       const { driven, warm: left } = yield* driveOne(program, at, from, now)

@@ -5,7 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { StorageError } from "./Driver.ts"
+import type { Changed, StorageError } from "./Driver.ts"
 import { found, latestStatus, type ReadError, status } from "./Find.ts"
 import { isEnd } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
@@ -125,6 +125,10 @@ export const changes = (
     )
   }))
 
+/** Of what another process writes no more may be told than that there is something: that comes as a post does. */
+const mayBeEnd = (what: Changed) => what === "end" || what === "inbox"
+const isAny = () => true
+
 /** The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. */
 export const end = Effect.fnUntraced(
   function*(
@@ -141,7 +145,11 @@ export const end = Effect.fnUntraced(
         const isThere = Effect.map(storage.version(continuedAs), (version) => version !== "")
         yield* until([continuedAs], isThere)
         at = continuedAs
-      } else yield* until([at], Effect.map(storage.version(at), (now) => now !== version))
+      } else {
+        const hasMoved = Effect.map(storage.version(at), (now) => now !== version)
+        // Where nobody looks by himself, every change is a reason to.
+        yield* until([at], hasMoved, { after: storage.seesAll ? isAny : mayBeEnd })
+      }
     }
   }
 )

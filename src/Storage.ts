@@ -168,7 +168,9 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
     version: driver.version,
     writer: (loaded) =>
       Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
-        const writer = makeWriter(driverWriter, loaded, read, values)
+        const { runId } = loaded.journal
+        const onEnd = () => published.changed(runId, "end")
+        const writer = makeWriter(driverWriter, loaded, { read, values, onEnd })
         return {
           head: writer.head,
           append: writer.append,
@@ -270,8 +272,12 @@ const isRetryable = (error: StorageError | Moved) =>
 const makeWriter = (
   writer: DriverWriter,
   loaded: Loaded,
-  read: Storage["Service"]["read"],
-  values: Values.Values
+  { onEnd, read, values }: {
+    readonly read: Storage["Service"]["read"]
+    readonly values: Values.Values
+    /** Called when an append that ends the run is acknowledged. */
+    readonly onEnd: () => void
+  }
 ) => {
   const { runId } = loaded.journal
   let { head } = loaded.journal
@@ -284,6 +290,7 @@ const makeWriter = (
   const acknowledged = (now: string, behind: Journal.Head): Effect.Effect<boolean> => {
     head = behind
     version = now
+    if (Status.isEnded(status)) onEnd()
     return succeedTrue
   }
   // A conflict says that the journal moved, not who moved it: an append without an answer may have.

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { Changed } from "./Driver.ts"
 import * as Signal from "./internal/signal.ts"
 import { Storage } from "./Storage.ts"
 
@@ -17,6 +18,8 @@ export interface Until {
   readonly wakeAt?: number | undefined
   /** Whether what is checked may change without a change of the runs: a lease runs out. */
   readonly polls?: boolean | undefined
+  /** Which changes of the runs are a reason to check; default: all. */
+  readonly after?: ((what: Changed) => boolean) | undefined
 }
 
 /**
@@ -26,13 +29,16 @@ export interface Until {
 export const until = <E>(
   runIds: ReadonlyArray<string>,
   check: Effect.Effect<boolean, E, Storage>,
-  { polls = false, wakeAt = Infinity }: Until = {}
+  { after = () => true, polls = false, wakeAt = Infinity }: Until = {}
 ): Effect.Effect<void, E, Storage> =>
   Effect.gen(function*() {
     const storage = yield* Storage
     const clock = yield* Effect.clockWith(Effect.succeed)
     const signal = Signal.make()
-    const unwatch = runIds.map((runId) => storage.watch(runId, signal.raise))
+    const onChange = (what: Changed) => {
+      if (after(what)) signal.raise()
+    }
+    const unwatch = runIds.map((runId) => storage.watch(runId, onChange))
     const polled = Effect.asVoid(Effect.timeoutOption(signal.raised, pollMillis))
     const changed = polls
       ? polled

@@ -160,6 +160,24 @@ export const make = ({ asks, client, joins, owner }: Options) => {
       ),
     { ...others, keyOf: byRun }
   )
+  const version = batched(
+    ({ runId }: { readonly runId: string }) => `look at the journal of run "${runId}"`,
+    (items) =>
+      Effect.map(
+        asked<{ run_id: string; key: string; entries: number }>(
+          of("look at the journal", items),
+          asks.versions,
+          items.map(byRun)
+        ),
+        (rows) => {
+          const found = new Map(
+            rows.map(({ entries, key, run_id }) => [run_id, versionOf(run_id, key, entries)])
+          )
+          return items.map(({ runId }) => found.get(runId) ?? "")
+        }
+      ),
+    { ...others, keyOf: byRun }
+  )
   const inbox = batched(
     ({ runId }: Looked) => `read the inbox of run "${runId}"`,
     (items) =>
@@ -217,7 +235,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
     { ...others, keyOf: byRun }
   )
 
-  return { outside, ask, append, appendNow: send, read, inbox, claim, giveBack }
+  return { outside, ask, append, appendNow: send, read, version, inbox, claim, giveBack }
 }
 
 interface Added {

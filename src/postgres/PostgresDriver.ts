@@ -54,9 +54,10 @@ export const make = (
   const { changed, watch } = Storage.makeWatchers()
   const { hint, hints } = Storage.makeHints()
   const held = Held.make()
+  const own = ownNews()
   const asks = statements(schema, channel)
   const owner = JSON.stringify(self.name)
-  const { append, appendNow, ask, claim, giveBack, inbox, outside, read } = Asks.make({
+  const { append, appendNow, ask, claim, giveBack, inbox, outside, read, version } = Asks.make({
     asks,
     client,
     joins,
@@ -81,12 +82,6 @@ export const make = (
     return { ...item, row: { ...columnsOf(told), taken }, lease, isTold }
   }
 
-  const version = (doing: string, runId: string) =>
-    Effect.map(
-      ask<{ key: string; entries: number }>(doing, asks.version, runId),
-      ([row]) => row === undefined ? "" : versionOf(runId, row.key, row.entries)
-    )
-
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = () => Effect.fail(new Storage.Moved({ runId }))
@@ -100,7 +95,7 @@ export const make = (
         if (entry !== undefined && entry.line === lines[0]) {
           return behind({ first, key, lines, ...item }, key)
         }
-        return yield* (yield* version(doing, runId)) === at
+        return yield* (yield* version({ runId })) === at
           ? Effect.fail(unavailable(doing, new Error("the transaction was rolled back")))
           : moved()
       })
@@ -109,6 +104,8 @@ export const make = (
         Effect.suspend(() => {
           const item = itemOf(runId, { at, lines, row, areSteps })
           if (item === undefined) return moved()
+          const { isTold, row: written } = item
+          if (isTold || (written !== undefined && written.state !== "pending")) own.add(runId)
           return Effect.flatMap(append(item), (key) => {
             if (key === undefined) return moved()
             if (item.lease !== undefined) held.drop(runId)
@@ -184,9 +181,10 @@ export const make = (
 
   const driver: Storage.Driver = {
     read: (runId) => read({ runId }),
-    version: (runId) => version(`look at the journal of run "${runId}"`, runId),
+    version: (runId) => version({ runId }),
     writer: (runId) => Effect.succeed(writerOf(runId)),
     post: (runId, { eventId, id, line }) => {
+      own.add(runId)
       const doing = `post to run "${runId}"`
       // Two that post at once want one position: the second takes the next.
       const posted: Effect.Effect<void, Storage.StorageError> = Effect.catchIf(
@@ -288,7 +286,7 @@ export const make = (
     nextWake: (now) =>
       Effect.map(
         ask<{ at: string | null }>("find the next timer", asks.nextWake, now),
-        ([row]) => row?.at == null ? undefined : Number(row.at)
+        ([row]) => typeof row?.at === "string" ? Number(row.at) : undefined
       ),
     // Progress is not told of, and a notification may be lost with its connection.
     seesAll: false,
@@ -305,9 +303,33 @@ export const make = (
   return {
     ...driver,
     changed: (runId) => {
+      // Everybody here has heard of it when it was done.
+      if (own.take(runId)) return
       changed(runId, "inbox")
       changed(runId, "journal")
       hint(runId)
+    }
+  }
+}
+
+/**
+ * Runs that the server is about to tell of because of what this process wrote. One too many makes one notification
+ * of another process's go unheard, which the next look makes up for.
+ */
+const ownNews = () => {
+  const counts = new Map<string, number>()
+  return {
+    add: (runId: string) => {
+      // Where nobody listens, nothing is ever taken.
+      if (counts.size >= 1_000) counts.clear()
+      counts.set(runId, (counts.get(runId) ?? 0) + 1)
+    },
+    take: (runId: string): boolean => {
+      const count = counts.get(runId)
+      if (count === undefined) return false
+      if (count === 1) counts.delete(runId)
+      else counts.set(runId, count - 1)
+      return true
     }
   }
 }

@@ -73,9 +73,9 @@ export const statements = (schema: string, channel: string) => {
       RETURNING 1`,
     lock: `SELECT 1 FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
     line: `SELECT line FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int`,
-    version: `SELECT key::text AS key,
+    versions: `SELECT run_id, key::text AS key,
         (SELECT max("offset") + 1 FROM ${t("entries")} WHERE run = key) AS entries
-      FROM ${t("runs")} WHERE run_id = $1`,
+      FROM ${t("runs")} WHERE run_id = ANY ($1::text[])`,
     read: `SELECT r.run_id, r.key::text AS key, e.line FROM ${t("runs")} r
       JOIN ${t("entries")} e ON e.run = r.key
       WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,

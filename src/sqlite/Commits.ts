@@ -17,8 +17,12 @@ interface Job {
 }
 
 export interface Commits {
-  /** Runs `work` in a transaction; committed when it returns. One statement is a transaction by itself. */
+  /**
+   * Runs `work`, which is of one run, in a transaction; committed when it returns. One statement is a transaction by
+   * itself.
+   */
   readonly write: <A>(
+    runId: string,
     doing: string,
     work: () => A,
     isOneStatement?: boolean
@@ -30,6 +34,8 @@ export interface Commits {
 export const make = ({ client, db, lock, prepare }: Connection): Commits => {
   let waiting: Array<Job> = []
   let isScheduled = false
+  let lastRun = ""
+  let lastAt = 0
 
   /** Undefined when another connection is in the way. */
   const commit = (jobs: ReadonlyArray<Job>): ReadonlyArray<Exit.Exit<unknown, any>> | undefined => {
@@ -47,6 +53,15 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
       if (db.isTransaction) prepare("ROLLBACK").run()
       return failed(jobs, error)
     }
+  }
+
+  /** Whether nobody else seems to write: no other session is open, and no other run was written to just now. */
+  const isAlone = (runId: string): boolean => {
+    const now = performance.now()
+    const wasAlone = runId === lastRun || now - lastAt > moment
+    lastRun = runId
+    lastAt = now
+    return wasAlone && commits.writers <= 1
   }
 
   /** As `commit`, of a statement. */
@@ -125,11 +140,12 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
   const commits: Commits = {
     writers: 0,
     write: <A>(
+      runId: string,
       doing: string,
       work: () => A,
       isOneStatement = false
     ): Effect.Effect<A, Storage.StorageError> => {
-      if (commits.writers <= 1 && waiting.length === 0 && !isScheduled && !db.isTransaction) {
+      if (isAlone(runId) && waiting.length === 0 && !isScheduled && !db.isTransaction) {
         const exit = isOneStatement
           ? statement(doing, work)
           : commit([{ doing, work, done: () => {} }])?.[0]
@@ -156,6 +172,9 @@ export const make = ({ client, db, lock, prepare }: Connection): Commits => {
   }
   return commits
 }
+
+/** How long one who writes is taken to be still there; milliseconds. */
+const moment = 1
 
 const failed = (jobs: ReadonlyArray<Pick<Job, "doing">>, error: unknown) =>
   jobs.map(({ doing }) => Exit.fail(toStorageError(doing)(error)))

@@ -41,8 +41,11 @@ export const make = (
 
   const look = <A>(doing: string, f: () => A): Effect.Effect<A, Storage.StorageError> =>
     Effect.try({ try: f, catch: toStorageError(doing) })
-  const write = <A>(doing: string, f: () => A): Effect.Effect<A, Storage.StorageError> =>
-    Effect.suspend(() => commits.write(doing, f))
+  const write = <A>(
+    runId: string,
+    doing: string,
+    f: () => A
+  ): Effect.Effect<A, Storage.StorageError> => Effect.suspend(() => commits.write(runId, doing, f))
 
   const get = (sql: string, ...params: ReadonlyArray<string | number>) =>
     prepare(sql).get(...params)
@@ -68,6 +71,7 @@ export const make = (
         const lease = isEnd ? held.tokenOf(runId) : undefined
         const what = { at, lines, row: written, lease }
         const done = commits.write(
+          runId,
           doing,
           () => Appends.append(prepare, runId, what),
           isCounted && lines.length === 1
@@ -180,7 +184,7 @@ export const make = (
       ),
     post: (runId, { eventId, id, line }) =>
       Effect.map(
-        write(`post to run "${runId}"`, () =>
+        write(runId, `post to run "${runId}"`, () =>
           run(
             `INSERT INTO reprise_inbox SELECT ?1,
               1 + coalesce((SELECT max(position) FROM reprise_inbox WHERE run_id = ?1), 0), ?2, ?3,
@@ -210,7 +214,7 @@ export const make = (
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
         const owner = JSON.stringify(self.name)
-        const { isNew, taken } = yield* write(doing, () => ({
+        const { isNew, taken } = yield* write(runId, doing, () => ({
           taken: run(
             `INSERT INTO reprise_leases VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run_id)
               DO UPDATE SET token = ?2, until = ?3, owner = ?4 WHERE until <= ?5`,
@@ -230,7 +234,7 @@ export const make = (
         const last = lease?.token ?? ""
         const by = yield* holderOf(self, lease, now)
         if (by !== undefined && !given.has(last)) return { _tag: "Held", by }
-        const inherited = yield* write(doing, () =>
+        const inherited = yield* write(runId, doing, () =>
           run(
             "UPDATE reprise_leases SET token = ?, until = ?, owner = ? WHERE run_id = ? AND token = ?",
             token,
@@ -247,7 +251,7 @@ export const make = (
     ),
     renew: (runId, token, until) =>
       Effect.map(
-        write(`renew the lease of run "${runId}"`, () =>
+        write(runId, `renew the lease of run "${runId}"`, () =>
           run(
             "UPDATE reprise_leases SET until = ? WHERE run_id = ? AND token = ?",
             until,
@@ -260,6 +264,7 @@ export const make = (
       Effect.suspend(() => {
         if (!held.release(runId, token)) return Effect.void
         const released = write(
+          runId,
           `release the lease of run "${runId}"`,
           () => run(Appends.giveBack, runId, token)
         )
@@ -335,7 +340,7 @@ export const make = (
       }),
     remove: (runId) =>
       Effect.map(
-        write(`remove run "${runId}"`, () => {
+        write(runId, `remove run "${runId}"`, () => {
           run(
             `DELETE FROM reprise_entries
               WHERE id ${Appends.idsOf("(SELECT key FROM reprise_runs WHERE run_id = ?1)")}`,
@@ -352,7 +357,7 @@ export const make = (
     seesAll: false,
     blobs: {
       put: (runId, hash, text) =>
-        Effect.asVoid(write(`store a value of run "${runId}"`, () =>
+        Effect.asVoid(write(runId, `store a value of run "${runId}"`, () =>
           run(
             "INSERT INTO reprise_blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             runId,

@@ -32,7 +32,7 @@ export const make = (options: Connection.Options) =>
     const self = yield* Lease.thisProcess
     const joining: SqliteDriver.Write = {
       writers: 0,
-      write: (doing, work) =>
+      write: (_runId, doing, work) =>
         Effect.andThen(
           openOn(client, doing),
           Effect.try({ try: work, catch: toStorageError(doing) })

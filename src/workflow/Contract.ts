@@ -15,7 +15,7 @@ import * as Replay from "../Replay.ts"
 import * as RunId from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import type * as Status from "../Status.ts"
-import { InputRejected, NoOutput, output } from "./Results.ts"
+import { InputRejected, output } from "./Results.ts"
 import type { Contract, Events, Options, RunOptions } from "./Types.ts"
 
 /** A contract of which nothing is known. */

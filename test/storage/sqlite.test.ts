@@ -727,7 +727,7 @@ describe("group commit", () => {
       })
       commits.writers = 4
       const insert = (id: number) =>
-        commits.write(`write ${id}`, () => {
+        commits.write(`r${id}`, `write ${id}`, () => {
           if (id === 2) throw new Error("not this one")
           connection.prepare("INSERT INTO done VALUES (?)").run(id)
           return id
