@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Changed, StorageError } from "./Driver.ts"
 import { found, latestStatus, type ReadError, status } from "./Find.ts"
-import { isEnd } from "./Journal.ts"
+import { isEnd, type Journal } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -131,13 +131,16 @@ const isAny = () => true
 
 /** The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. */
 export const end = Effect.fnUntraced(
-  function*(
-    runId: string
-  ): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected, Storage> {
+  function*<E = never>(
+    runId: string,
+    /** Looks at every journal that is read, and fails when it is none to wait for. */
+    inspect: (journal: Journal) => Effect.Effect<void, E> = () => Effect.void
+  ): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected | E, Storage> {
     const storage = yield* Storage
     let at = runId
     for (;;) {
       const { journal, version } = yield* found(at, "last")
+      yield* inspect(journal)
       if (isEnd(journal.entries.at(-1)!)) {
         const status = Status.of(at, journal.entries)
         const { continuedAs } = status

@@ -18,6 +18,8 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Dispatch from "./Dispatch.ts"
 import { hasMoved, type Seen } from "./Ending.ts"
+import * as Failure from "./Failure.ts"
+import { describe } from "./internal/describe.ts"
 import * as Signal from "./internal/signal.ts"
 import { ShortWait } from "./Limits.ts"
 import { Storage } from "./Storage.ts"
@@ -165,12 +167,9 @@ const make = Effect.fnUntraced(
         }
       }
       if (verdict._tag === "Redeliver") postpone(runId, verdict.after)
-      if (verdict._tag === "Waits" && verdict.until !== undefined && !tellsTimers) {
-        alarms.set(runId, verdict.until)
-      }
-      // One that another process drives is due again when that one has left it.
       if (verdict._tag === "Waits" && verdict.until !== undefined) {
-        nextLook = Math.min(nextLook, verdict.until)
+        if (tellsTimers) nextLook = Math.min(nextLook, verdict.until)
+        else alarms.set(runId, verdict.until)
       }
     })
 
@@ -214,11 +213,12 @@ const make = Effect.fnUntraced(
       for (const runId of due) if (yield* isOpen(runId, now)) ready.add(runId)
       lookedAt = now
       failure = undefined
-    }).pipe(Effect.catch((error) =>
-      Effect.sync(() => {
-        failure = error.message
-      })
-    ))
+    }).pipe(Effect.catchCause((cause) => {
+      // A bug in a driver ends one look, and not the worker.
+      if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
+      failure = describe(Failure.ofCause(cause).error).message
+      return Effect.void
+    }))
 
     const ring = (now: number) => {
       for (const [runId, at] of alarms) {

@@ -9,6 +9,7 @@ import * as Codec from "../Codec.ts"
 import * as Ending from "../Ending.ts"
 import * as Hooks from "../Hooks.ts"
 import * as Interpreter from "../Interpreter.ts"
+import * as Journal from "../Journal.ts"
 import { byName, type Naming } from "../Naming.ts"
 import type { Begin } from "../Opening.ts"
 import * as Replay from "../Replay.ts"
@@ -93,19 +94,13 @@ export const begin = Effect.fnUntraced(
 export const makeContract = (name: string, options: Options): Erased => {
   if (typeof name !== "string" || name === "") throw new TypeError("A workflow needs a name.")
   const program = makeProgram(name, options, undefined)
-  const look = Effect.fnUntraced(
-    function*(status: Status.Status) {
-      if (status.workflow !== name) {
-        return yield* new Runs.RunExists({
-          runId: status.runId,
-          differs: "workflow",
-          seen: name,
-          recorded: status.workflow
-        })
-      }
-      return yield* Ending.look(program, status)
-    }
-  )
+  /** `RunExists` when a run is of another workflow. */
+  const checkOwn = (runId: string, recorded: string) =>
+    recorded === name
+      ? Effect.void
+      : Effect.fail(new Runs.RunExists({ runId, differs: "workflow", seen: name, recorded }))
+  const look = (status: Status.Status) =>
+    Effect.andThen(checkOwn(status.runId, status.workflow), Ending.look(program, status))
   const changes = (runId: string) =>
     Stream.mapEffect(
       Runs.changes(runId),
@@ -133,7 +128,10 @@ export const makeContract = (name: string, options: Options): Erased => {
     changes,
     join: (runId) =>
       Effect.flatMap(
-        Runs.end(runId),
+        Runs.end(
+          runId,
+          (journal) => checkOwn(journal.runId, Journal.first(journal)?.workflow ?? "")
+        ),
         (status) =>
           Effect.flatMap(
             look(status),
