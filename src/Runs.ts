@@ -129,7 +129,26 @@ export const changes = (
 const mayBeEnd = (what: Changed) => what === "end" || what === "inbox"
 const isAny = () => true
 
-/** The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. */
+/**
+ * The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. Its values are
+ * as they stand in the journal; `join` of its workflow decodes them.
+ *
+ * @example
+ * ```ts
+ * import { Runs, Storage, Workflow } from "reprise"
+ * import { Effect } from "effect"
+ *
+ * const double = Workflow.make("double", function*(ctx, n: number) {
+ *   return yield* ctx.step("double", () => n * 2)
+ * })
+ * const program = Effect.gen(function*() {
+ *   yield* double.start(21, { runId: "r1" })
+ *   return (yield* Runs.end("r1")).result
+ * })
+ * const result = await Effect.runPromise(Effect.provide(program, Storage.layerMemory))
+ * result // => 42
+ * ```
+ */
 export const end = Effect.fnUntraced(
   function*<E = never>(
     runId: string,

@@ -25,6 +25,7 @@ import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { isConflict, openOn, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import * as Status from "../Status.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
+import type { Item } from "./appendParams.ts"
 import * as Asks from "./Asks.ts"
 import { isLost, patiently, toStorageError } from "./Errors.ts"
 import { statements } from "./statements.ts"
@@ -68,7 +69,7 @@ export const make = (
   const itemOf = (
     runId: string,
     { areSteps, at, lines, row }: Storage.Append
-  ): Asks.Item | undefined => {
+  ): Item | undefined => {
     const place = at === "" ? { key: undefined, entries: 0 } : placeOf(runId, at)
     if (place === undefined) return undefined
     const { entries: first, key } = place
@@ -85,10 +86,10 @@ export const make = (
   const writerOf = (runId: string): Storage.DriverWriter => {
     const doing = `append to run "${runId}"`
     const moved = () => Effect.fail(new Storage.Moved({ runId }))
-    const behind = ({ first, lines }: Asks.Item, key: string) =>
+    const behind = ({ first, lines }: Item, key: string) =>
       versionOf(runId, key, first + lines.length)
     /** Waits until a commit whose answer was lost is one or is none: its row is locked until then. */
-    const settle = (at: string, { first, key = "0", lines, ...item }: Asks.Item) =>
+    const settle = (at: string, { first, key = "0", lines, ...item }: Item) =>
       Effect.gen(function*() {
         yield* ask(doing, asks.lock, runId)
         const [entry] = yield* ask<{ line: string }>(doing, asks.line, key, first)
@@ -118,7 +119,7 @@ export const make = (
         toAppend: (value: A) => Effect.Effect<Storage.Append, E2>
       ) =>
         Effect.suspend(() => {
-          let sent: { readonly at: string; readonly item: Asks.Item } | undefined
+          let sent: { readonly at: string; readonly item: Item } | undefined
           const inside = Effect.mapError(work, (error) => new Own<E>(error)).pipe(
             Effect.flatMap((value) =>
               Effect.flatMap(
