@@ -70,7 +70,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
   ): (item: I) => Effect.Effect<A, Storage.StorageError> =>
     joins
       ? (item) => Effect.andThen(openOn(client, doing(item)), Effect.map(send([item]), ([a]) => a!))
-      : Batches.make({ ...options, send })
+      : Batches.make({ ...options, send: (items) => outside(send(items)) })
   const asked = <A>(doing: string, text: string, ...params: ReadonlyArray<Param>) =>
     joins ? once<A>(doing, text, params) : patiently(once<A>(doing, text, params))
   const of = (what: string, items: ReadonlyArray<{ readonly runId: string }>) =>
@@ -78,7 +78,9 @@ export const make = ({ asks, client, joins, owner }: Options) => {
 
   const steps = ({ first, key, lines, runId }: Item) =>
     Effect.map(
-      once(`append to run "${runId}"`, asks.steps, [key!, first, lines]),
+      lines.length === 1
+        ? once(`append to run "${runId}"`, asks.step, [key!, first, lines[0]!])
+        : once(`append to run "${runId}"`, asks.steps, [key!, first, lines]),
       (rows) => rows.length > 0 ? [key] : [undefined]
     )
   const rows = (items: ReadonlyArray<Item>) =>

@@ -2,8 +2,9 @@
  * What several runs ask at about the same time goes in one statement, and so in one round trip and one
  * commit: group commit for appends, and the same for what a session reads and claims.
  *
- * Whoever comes while few statements are under way is sent at once; whoever comes later goes together with
- * the others that wait. A run's appends keep their order, since each waits for the one before.
+ * Whoever comes while few statements are under way is sent at once, and whoever is all alone from its own
+ * fiber; whoever comes later goes together with the others that wait. A run's appends keep their order, since
+ * each waits for the one before.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -72,18 +73,23 @@ export const make = <Item, Answer>(
     while (busy < underWay && waiting.length > 0) {
       const batch = next()
       busy++
-      Effect.runFork(sendAll(batch)).addObserver(() => {
-        busy--
-        pump()
-      })
+      Effect.runFork(sendAll(batch)).addObserver(freed)
     }
   }
 
+  const freed = () => {
+    busy--
+    pump()
+  }
+  const alone = (item: Item) => {
+    busy++
+    return Effect.ensuring(Effect.map(send([item]), ([answer]) => answer!), Effect.sync(freed))
+  }
+  const withOthers = (item: Item) =>
+    Effect.callback<Answer, Storage.StorageError>((resume) => {
+      waiting.push({ item, done: resume })
+      pump()
+    })
   return (item) =>
-    Effect.uninterruptible(
-      Effect.callback<Answer, Storage.StorageError>((resume) => {
-        waiting.push({ item, done: resume })
-        pump()
-      })
-    )
+    Effect.uninterruptible(Effect.suspend(() => busy === 0 ? alone(item) : withOthers(item)))
 }

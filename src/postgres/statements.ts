@@ -65,7 +65,10 @@ export const statements = (schema: string, channel: string) => {
         CASE WHEN state <> 'pending' OR run_id = ANY ($24::text[]) THEN ${tell}run_id)::text END
         FROM done
       UNION ALL SELECT run::text, NULL, NULL FROM counted`,
-    // What most appends are: of one run, of which some steps are done.
+    // What most appends are: one step of one run is done.
+    step: `INSERT INTO ${t("entries")} (run, "offset", line) SELECT $1::bigint, $2::int, $3
+      WHERE EXISTS (SELECT 1 FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int - 1)
+      RETURNING 1`,
     steps: `INSERT INTO ${t("entries")} (run, "offset", line)
       SELECT $1::bigint, $2::int + nth::int - 1, line
       FROM unnest($3::text[]) WITH ORDINALITY AS l(line, nth)

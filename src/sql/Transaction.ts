@@ -48,10 +48,13 @@ export const sameClient = (
 /** Runs `effect` beside a transaction that the calling fiber may have open: it must not wait for that. */
 export const beside = (client: SqlClient.SqlClient) => {
   const omit = Context.omit(client.transactionService)
+  const isOpen = (context: Context.Context<never>) =>
+    Context.getOption(context, client.transactionService)._tag === "Some"
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateContext(
       effect,
-      (context: Context.Context<R>) => omit(context) as Context.Context<R>
+      (context: Context.Context<R>) =>
+        isOpen(context) ? omit(context) as Context.Context<R> : context
     )
 }
 

@@ -28,9 +28,12 @@ const updateRun = `UPDATE reprise_runs SET entries = ?, workflow = ?, state = ?,
 
 const insertLine = "INSERT INTO reprise_entries VALUES (?1 << 32 | ?2, ?3)"
 
-/** Where the entry before is there, and this one is not. */
-const insertNext = `INSERT INTO reprise_entries SELECT ?1 << 32 | ?2, ?3
-  WHERE EXISTS (SELECT 1 FROM reprise_entries WHERE id = (?1 << 32 | ?2) - 1) ON CONFLICT DO NOTHING`
+/**
+ * Where the entry before is there, and this one is not: otherwise the line is null, which none may be, and ignored.
+ * Values, since what is selected from the table that it goes to would be written twice.
+ */
+const insertNext = `INSERT OR IGNORE INTO reprise_entries VALUES (?1 << 32 | ?2,
+  (SELECT ?3 FROM reprise_entries WHERE id = (?1 << 32 | ?2) - 1))`
 
 export const giveBack = "DELETE FROM reprise_leases WHERE run_id = ? AND token = ?"
 

@@ -9,15 +9,15 @@ export const storageBugs: ReadonlyArray<Bug<keyof typeof storages>> = [
   {
     bug: "append in SQLite over what another has written",
     file: "sqlite/Appends.ts",
-    from: "(?1 << 32 | ?2) - 1) ON CONFLICT DO NOTHING`",
-    to: "(?1 << 32 | ?2) - 1) ON CONFLICT DO UPDATE SET line = excluded.line`",
+    from: "INSERT OR IGNORE INTO reprise_entries",
+    to: "INSERT OR REPLACE INTO reprise_entries",
     check: "rowsMove"
   },
   {
     bug: "append in SQLite behind nothing",
     file: "sqlite/Appends.ts",
-    from: "WHERE EXISTS (SELECT 1 FROM reprise_entries WHERE id = (?1 << 32 | ?2) - 1)",
-    to: "WHERE ?1 > 0",
+    from: "(SELECT ?3 FROM reprise_entries WHERE id = (?1 << 32 | ?2) - 1)",
+    to: "?3",
     check: "formerLives"
   },
   {
