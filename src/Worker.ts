@@ -24,9 +24,8 @@ import * as Signal from "./internal/signal.ts"
 import { ShortWait } from "./Limits.ts"
 import { Storage } from "./Storage.ts"
 
-export interface Options<W extends ReadonlyArray<Dispatch.AnyWorkflow>> {
-  /** What is driven here. Runs of other workflows are left to other processes. */
-  readonly workflows: W
+/** When runs are looked at, and how many are driven at once. */
+export interface Pace {
   /** How many runs are driven at once; default 16. */
   readonly concurrency?: number | undefined
   /**
@@ -36,6 +35,11 @@ export interface Options<W extends ReadonlyArray<Dispatch.AnyWorkflow>> {
   readonly poll?: Duration.Input | undefined
   /** How long runs may go on when the layer is closed, before they are interrupted; default 20 seconds. */
   readonly drain?: Duration.Input | undefined
+}
+
+export interface Options<W extends ReadonlyArray<Dispatch.AnyWorkflow>> extends Pace {
+  /** What is driven here. Runs of other workflows are left to other processes. */
+  readonly workflows: W
 }
 
 /** How a worker is. */
@@ -90,7 +94,14 @@ export const health: Effect.Effect<Health, never, Worker> = Effect.flatMap(
 export const layer = <const W extends ReadonlyArray<Dispatch.AnyWorkflow>>(
   options: Options<W>
 ): Layer.Layer<Worker, never, Storage | Dispatch.ServicesOf<W[number]>> =>
-  Layer.effect(Worker, make(options)).pipe(Layer.provide(Dispatch.layer(options.workflows)))
+  Layer.provide(layerDispatch(options), Dispatch.layer(options.workflows))
+
+/**
+ * A worker for any `Dispatch`: it finds what is due and decides when, and `Dispatch` drives, here or somewhere else.
+ */
+export const layerDispatch = (
+  pace: Pace
+): Layer.Layer<Worker, never, Storage | Dispatch.Dispatch> => Layer.effect(Worker, make(pace))
 
 /** A run that was left as it is. */
 interface Left {
@@ -105,9 +116,7 @@ const longestPause = Duration.toMillis("1 minute")
 const longestWait = Duration.toMillis("100 millis")
 
 const make = Effect.fnUntraced(
-  function*<W extends ReadonlyArray<Dispatch.AnyWorkflow>>(
-    { concurrency = 16, drain = "20 seconds", poll = "1 second" }: Options<W>
-  ) {
+  function*({ concurrency = 16, drain = "20 seconds", poll = "1 second" }: Pace) {
     const storage = yield* Storage
     const dispatch = yield* Dispatch.Dispatch
     const clock = yield* Effect.clockWith(Effect.succeed)
