@@ -111,9 +111,6 @@ export type Claim =
   }
   | { readonly _tag: "Held"; readonly by: Holder }
 
-/** How long a lease holds without being renewed, where its holder cannot be seen to be dead. */
-export const leaseMillis = 15_000
-
 export interface Query {
   readonly status?: Status.State | undefined
   readonly workflow?: string | undefined

@@ -22,6 +22,14 @@ export const ShortWait: Context.Reference<number> = Context.Reference("reprise/S
   defaultValue: () => 10_000
 })
 
+/**
+ * Milliseconds; default 15,000, at least 3,000. How long a run's lease holds without being renewed, where its holder
+ * cannot be seen to be dead; it is renewed three times in that time.
+ */
+export const LeaseTime: Context.Reference<number> = Context.Reference("reprise/LeaseTime", {
+  defaultValue: () => 15_000
+})
+
 /** How many entries a journal may have: from `warn` on a warning is logged, at `stop` the run is blocked. */
 export interface JournalLimitsShape {
   readonly warn: number

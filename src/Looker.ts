@@ -8,12 +8,13 @@ import type { Posted, StorageError } from "./Driver.ts"
 import { hasMoved, type Seen } from "./Ending.ts"
 import * as Signal from "./internal/signal.ts"
 import type { JournalCorrupt, Stamp } from "./Journal.ts"
+import { LeaseTime } from "./Limits.ts"
 import type { Storage, Writer } from "./Storage.ts"
 
 /** How often the inbox and the journal's head are looked at. */
 const lookMillis = 1_000
-/** How many looks pass between renewals of the lease. */
-const looksPerRenewal = 5
+/** How often the lease is renewed while it holds. */
+const renewalsPerLease = 3
 
 export interface Options {
   readonly runId: string
@@ -57,7 +58,10 @@ const lookAround = Effect.fnUntraced(
     yield* Effect.timeoutOption(signal.raised, lookMillis)
     signal.lower()
     const { leaseToken, runId, storage } = options
-    if (nth % looksPerRenewal === 0) yield* storage.renew(runId, leaseToken)
+    const looksPerRenewal = (yield* LeaseTime) / renewalsPerLease / lookMillis
+    if (nth % Math.max(1, Math.floor(looksPerRenewal)) === 0) {
+      yield* storage.renew(runId, leaseToken)
+    }
     yield* look(options)
     options.onLook()
   }

@@ -17,7 +17,6 @@ import {
   type Driver,
   type DriverWriter,
   type Holder,
-  leaseMillis,
   makeHints,
   makeWatchers,
   Moved,
@@ -32,6 +31,7 @@ import {
 import * as Inbox from "./Inbox.ts"
 import { crc32Hex } from "./internal/crc32.ts"
 import * as Journal from "./Journal.ts"
+import { LeaseTime } from "./Limits.ts"
 import { makeRegistry, type Registry } from "./Live.ts"
 import * as MemoryDriver from "./MemoryDriver.ts"
 import * as Status from "./Status.ts"
@@ -205,15 +205,14 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
             )
             return { items, cursor }
           })),
-    acquire: (runId) =>
-      Clock.clockWith((clock) => {
-        const now = clock.currentTimeMillisUnsafe()
-        return driver.acquire(runId, now, now + leaseMillis)
-      }),
-    renew: (runId, token) =>
-      Clock.clockWith((clock) =>
-        driver.renew(runId, token, clock.currentTimeMillisUnsafe() + leaseMillis)
-      ),
+    acquire: Effect.fnUntraced(function*(runId) {
+      const now = yield* Clock.currentTimeMillis
+      return yield* driver.acquire(runId, now, now + (yield* LeaseTime))
+    }),
+    renew: Effect.fnUntraced(function*(runId, token) {
+      const now = yield* Clock.currentTimeMillis
+      return yield* driver.renew(runId, token, now + (yield* LeaseTime))
+    }),
     release: driver.release,
     holder: (runId) =>
       Clock.clockWith((clock) => driver.holder(runId, clock.currentTimeMillisUnsafe())),

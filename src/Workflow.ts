@@ -27,6 +27,7 @@ export {
 export {
   JournalLimits,
   type JournalLimitsShape,
+  LeaseTime,
   Limits,
   type LimitsShape,
   ShortWait
