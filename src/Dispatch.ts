@@ -110,13 +110,13 @@ const byName = (
 const handled = Effect.fnUntraced(
   function*(programs: ReadonlyMap<string, Replay.Program>, runId: string) {
     const storage = yield* Storage
-    const { journal } = yield* storage.read(runId, "none")
-    const first = Journal.first(journal)
+    const known = yield* storage.read(runId)
+    const first = Journal.first(known.journal)
     if (first === undefined) return { _tag: "Done", status: "absent" } as const
     const { workflow = "" } = first
     const program = programs.get(workflow)
     if (program === undefined) return { _tag: "Foreign", workflow } as const
-    return verdictOf(yield* Interpreter.drive(program, runId, undefined, { isKnown: true }))
+    return verdictOf(yield* Interpreter.drive(program, runId, undefined, { known }))
   },
   Effect.catch((error): Effect.Effect<Verdict> => {
     switch (error._tag) {

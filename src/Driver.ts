@@ -102,12 +102,20 @@ export interface Holder {
   readonly until: number
 }
 
+/** A run as whoever takes its lease finds it. */
+export interface Found {
+  /** `""` when it has no journal. */
+  readonly version: string
+  /** False when nothing was ever posted to it. */
+  readonly hasPosts: boolean
+}
+
 export type Claim =
   | {
     readonly _tag: "Acquired"
     readonly token: string
-    /** True when the storage saw that the run has no journal: then nobody needs to read it. */
-    readonly isNew?: boolean | undefined
+    /** What the storage saw behind the taking of the lease: then nobody needs to ask for it. */
+    readonly found?: Found | undefined
   }
   | { readonly _tag: "Held"; readonly by: Holder }
 

@@ -13,7 +13,7 @@ import { passOn } from "./Posts.ts"
 import type { RunExists } from "./Refusals.ts"
 import type * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { Storage } from "./Storage.ts"
+import { nothing, Storage } from "./Storage.ts"
 
 export type EnqueueError =
   | StorageError
@@ -33,8 +33,8 @@ export const enqueue: (
     yield* RunId.check(runId)
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
+    let loaded = yield* nothing(runId)
     for (;;) {
-      const loaded = yield* storage.read(runId)
       if (loaded.journal.entries.length > 0) return yield* compare(program, loaded, begin, services)
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
@@ -43,6 +43,7 @@ export const enqueue: (
       if (yield* writer.append(stamp, entries.map((entry) => Journal.stamped(entry, now)))) {
         return storage.hint(runId)
       }
+      loaded = yield* storage.read(runId)
     }
   },
   (enqueued) => Effect.scoped(enqueued)

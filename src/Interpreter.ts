@@ -20,7 +20,7 @@ import { RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
 import type * as Session from "./Session.ts"
-import { Storage } from "./Storage.ts"
+import { type Loaded, Storage } from "./Storage.ts"
 import * as Turn from "./Turn.ts"
 import { until } from "./Until.ts"
 
@@ -43,8 +43,8 @@ export interface DriveOptions {
   readonly goesOn?: boolean | undefined
   /** Where this process left the run. */
   readonly warm?: Turn.Warm | undefined
-  /** Whether the caller has seen that there is such a run. */
-  readonly isKnown?: boolean | undefined
+  /** The run as the caller has read it. */
+  readonly known?: Loaded | undefined
 }
 
 /** Drives the run until it ends or only waits. `begin` starts it when it does not exist. */
@@ -57,7 +57,7 @@ export const drive: (
   function*(program, runId, begin, options = {}): Effect.fn.Return<Drove, DriveError, Storage> {
     yield* RunId.check(runId)
     const storage = yield* Storage
-    const isKnown = begin !== undefined || options.warm !== undefined || options.isKnown === true
+    const isKnown = begin !== undefined || options.warm !== undefined || options.known !== undefined
     // No lease is taken of a run that is not there.
     if (!isKnown && (yield* storage.version(runId)) === "") return yield* new RunNotFound({ runId })
     let at = runId, from = begin, now = options
@@ -97,12 +97,13 @@ const driveOne = Effect.fnUntraced(
     program: Replay.Program,
     runId: string,
     begin: Begin | undefined,
-    { goesOn = false, hook, warm }: DriveOptions
+    { goesOn = false, hook, known, warm }: DriveOptions
   ): Effect.fn.Return<Pick<Turn.Over, "driven" | "warm">, DriveError, Storage> {
     const storage = yield* Storage
     const services = yield* Effect.context<never>()
     let failures = 0
     let state = warm
+    let read = known
     let mayGoOn = goesOn
     const withStorage = Effect.provideService(Storage, storage)
     const job = {
@@ -126,7 +127,8 @@ const driveOne = Effect.fnUntraced(
           : Turn.take({
             ...job,
             leaseToken: claim.token,
-            isNew: claim.isNew === true,
+            found: claim.found,
+            loaded: read,
             warm: state,
             goesOn: mayGoOn
           }),
@@ -140,6 +142,7 @@ const driveOne = Effect.fnUntraced(
     for (;;) {
       const turn: Turn.Turn | undefined = yield* turnOf
       state = undefined
+      read = undefined
       if (turn === undefined) {
         const loaded = yield* storage.read(runId)
         yield* compare(program, loaded, begin, services)

@@ -67,7 +67,11 @@ export const make = (): Driver => {
         }
         const token = String(++serial)
         leases.set(runId, { token, until })
-        return { _tag: "Acquired", token }
+        const found = {
+          version: version(runId),
+          hasPosts: inboxes.has(runId)
+        }
+        return { _tag: "Acquired", token, found }
       }),
     renew: (runId, token, until) =>
       Effect.sync(() => {

@@ -127,7 +127,6 @@ export const changes = (
 
 /** Of what another process writes no more may be told than that there is something: that comes as a post does. */
 const mayBeEnd = (what: Changed) => what === "end" || what === "inbox"
-const isAny = () => true
 
 /**
  * The state in which a run ended, or the last one that it went on as: waits for that, and drives nothing. Its values are
@@ -156,23 +155,34 @@ export const end = Effect.fnUntraced(
     inspect: (journal: Journal) => Effect.Effect<void, E> = () => Effect.void
   ): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected | E, Storage> {
     const storage = yield* Storage
-    let at = runId
-    for (;;) {
-      const { journal, version } = yield* found(at, "last")
-      yield* inspect(journal)
-      if (isEnd(journal.entries.at(-1)!)) {
-        const status = Status.of(at, journal.entries)
-        const { continuedAs } = status
-        if (continuedAs === undefined) return status
-        const isThere = Effect.map(storage.version(continuedAs), (version) => version !== "")
-        yield* until([continuedAs], isThere)
-        at = continuedAs
-      } else {
-        const hasMoved = Effect.map(storage.version(at), (now) => now !== version)
+    const endOf = Effect.fnUntraced(function*(at: string) {
+      let seen: string | undefined
+      let status: Status.Status | undefined
+      const look = Effect.gen(function*() {
+        if (seen !== undefined && (yield* storage.version(at)) === seen) return false
+        const { journal, version } = yield* found(at, "last")
+        seen = version
+        yield* inspect(journal)
+        if (!isEnd(journal.entries.at(-1)!)) return false
+        status = Status.of(at, journal.entries)
+        return true
+      })
+      const after = (what: Changed) => {
+        // It has moved: nobody needs to ask.
+        if (what === "end") seen = undefined
         // Where nobody looks by himself, every change is a reason to.
-        yield* until([at], hasMoved, { after: storage.seesAll ? isAny : mayBeEnd })
+        return storage.seesAll || mayBeEnd(what)
       }
+      yield* until([at], look, { after })
+      return status!
+    })
+    let status = yield* endOf(runId)
+    while (status.continuedAs !== undefined) {
+      const next = status.continuedAs
+      yield* until([next], Effect.map(storage.version(next), (version) => version !== ""))
+      status = yield* endOf(next)
     }
+    return status
   }
 )
 

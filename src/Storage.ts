@@ -261,6 +261,13 @@ export const layerMemory: Layer.Layer<Storage> = Layer.sync(
   () => make(MemoryDriver.make())
 )
 
+/** What is loaded of a run that has no journal. */
+export const nothing = (runId: string): Effect.Effect<Loaded, Journal.JournalCorrupt> =>
+  Effect.map(
+    Effect.fromResult(Journal.read(runId, "")),
+    (journal) => ({ journal, version: "" })
+  )
+
 // internal
 
 const again = Schedule.exponential("50 millis").pipe(Schedule.jittered)

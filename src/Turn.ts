@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Checkpoint from "./Checkpoint.ts"
 import type { CheckpointRejected } from "./Checkpoint.ts"
 import type { Kept, Prefix } from "./Cut.ts"
-import type { Posted, StorageError } from "./Driver.ts"
+import type { Found, Posted, StorageError } from "./Driver.ts"
 import { decodeInput, type Driven, ended, type Seen } from "./Ending.ts"
 import type { Continued } from "./Enqueue.ts"
 import type { Entry, Recorded, Start, Suspend } from "./Entry.ts"
@@ -25,7 +25,7 @@ import { RunNotFound } from "./Refusals.ts"
 import * as Replay from "./Replay.ts"
 import * as Session from "./Session.ts"
 import * as Status from "./Status.ts"
-import type { Loaded, Storage } from "./Storage.ts"
+import { type Loaded, nothing, type Storage } from "./Storage.ts"
 
 type Services = Context.Context<never>
 
@@ -55,8 +55,10 @@ export interface Job {
   readonly storage: Storage["Service"]
   readonly services: Services
   readonly leaseToken: string
-  /** Whether there was no journal of the run when its lease was taken. */
-  readonly isNew: boolean
+  /** What was there when the run's lease was taken. */
+  readonly found: Found | undefined
+  /** What the caller has read of it before. */
+  readonly loaded: Loaded | undefined
   /** Where the caller left the run, if it drove it before. */
   readonly warm: Warm | undefined
   /** How a child is driven, or its start recorded. */
@@ -109,8 +111,14 @@ interface Position {
   readonly machine?: Machine
 }
 
-const cold = ({ isNew, runId, storage }: Pick<Job, "isNew" | "runId" | "storage">) =>
-  Effect.map(isNew ? nothing(runId) : storage.read(runId), (loaded): Position => {
+const cold = ({ found, loaded, runId, storage }: Job) => {
+  const read = loaded !== undefined && found?.version === loaded.version
+    ? Effect.succeed(loaded)
+    // Who begins the run in between makes the first append fail.
+    : found?.version === ""
+    ? nothing(runId)
+    : storage.read(runId)
+  return Effect.map(read, (loaded): Position => {
     const { entries } = loaded.journal
     const status = Status.of(runId, entries)
     return {
@@ -121,31 +129,30 @@ const cold = ({ isNew, runId, storage }: Pick<Job, "isNew" | "runId" | "storage"
       known: Journal.takenIds(entries)
     }
   })
-
-/** Of a run without a journal. Who begins it in between makes the first append fail. */
-const nothing = (runId: string): Effect.Effect<Loaded, Journal.JournalCorrupt> =>
-  Effect.map(
-    Effect.fromResult(Journal.read(runId, "")),
-    (journal) => ({ journal, version: "" })
-  )
+}
 
 /** The machine is what a replay would make of the journal, as long as nobody else has written. */
-const positionOf = ({ isNew, runId, storage, warm }: Job) =>
-  warm === undefined
-    ? cold({ isNew, runId, storage })
-    : Effect.flatMap(storage.version(runId), (version) => {
-      if (version !== warm.loaded.version) return cold({ isNew: false, runId, storage })
-      const { first, last, loaded, machine } = warm
-      const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
-      return Effect.succeed<Position>({
-        loaded,
-        status,
-        first,
-        last,
-        known: machine.eventIds,
-        machine
-      })
-    })
+const positionOf = (job: Job) => {
+  const { found, runId, storage, warm } = job
+  return warm === undefined
+    ? cold(job)
+    : Effect.flatMap(
+      found === undefined ? storage.version(runId) : Effect.succeed(found.version),
+      (version) => {
+        if (version !== warm.loaded.version) return cold(job)
+        const { first, last, loaded, machine } = warm
+        const status = loaded.status ?? Status.of(runId, loaded.journal.entries)
+        return Effect.succeed<Position>({
+          loaded,
+          status,
+          first,
+          last,
+          known: machine.eventIds,
+          machine
+        })
+      }
+    )
+}
 
 /** Takes one turn. */
 export const take = Effect.fnUntraced(
@@ -162,8 +169,8 @@ export const take = Effect.fnUntraced(
     if (last !== undefined && Journal.isEnd(last)) return over(yield* endOf(job, last))
 
     const { incarnation } = loaded.journal.head
-    const { cursor, items } = first === undefined
-      // Nothing can have been posted to a run that was not there.
+    const { cursor, items } = first === undefined || given.found?.hasPosts === false
+      // Nothing can have been posted to a run that was not there, either.
       ? { cursor: "", items: [] }
       : yield* storage.inbox(runId, incarnation, "")
     const posted = items.filter(({ eventId }) => !known.has(eventId))

@@ -21,6 +21,12 @@ export interface Options {
   readonly owner: string
 }
 
+/** What the function `found` says of a run. */
+const foundOf = (runId: string, found: string): Storage.Found => {
+  const [key, entries, hasPosts] = JSON.parse(found) as [string | null, number | null, boolean]
+  return { version: key === null ? "" : versionOf(runId, key, entries!), hasPosts }
+}
+
 interface Claimed {
   readonly runId: string
   readonly token: string
@@ -191,7 +197,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
     ({ runId }: Claimed) => `take the lease of run "${runId}"`,
     (items) =>
       Effect.map(
-        asked<{ run_id: string; is_new: boolean }>(
+        asked<{ run_id: string; found: string }>(
           of("take the lease", items),
           asks.acquire,
           items.map(byRun),
@@ -201,7 +207,7 @@ export const make = ({ asks, client, joins, owner }: Options) => {
           Math.min(...items.map(({ now }) => now))
         ),
         (rows) => {
-          const taken = new Map(rows.map(({ is_new, run_id }) => [run_id, { isNew: is_new }]))
+          const taken = new Map(rows.map(({ found, run_id }) => [run_id, foundOf(run_id, found)]))
           return items.map(({ runId }) => taken.get(runId))
         }
       ),

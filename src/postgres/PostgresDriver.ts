@@ -212,10 +212,10 @@ export const make = (
       function*(runId, now, until): Effect.fn.Return<Storage.Claim, Storage.StorageError> {
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
-        const taken = yield* claim({ runId, token, now, until })
-        if (taken !== undefined) {
+        const found = yield* claim({ runId, token, now, until })
+        if (found !== undefined) {
           held.add(runId, token)
-          return { _tag: "Acquired", token, ...taken }
+          return { _tag: "Acquired", token, found }
         }
         const lease = yield* leaseOf(runId)
         const by = yield* holderOf(self, lease, now)

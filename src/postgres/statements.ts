@@ -97,9 +97,7 @@ export const statements = (schema: string, channel: string) => {
       ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
         owner = excluded.owner
       WHERE l.until <= $5::bigint OR l.token = excluded.token
-      RETURNING run_id, (SELECT false FROM ${
-      t("runs")
-    } r WHERE r.run_id = l.run_id) IS NULL AS is_new`,
+      RETURNING run_id, ${t("found")}(run_id) AS found`,
     inherit: `UPDATE ${t("leases")} SET token = $2, until = $3::bigint, owner = $4
       WHERE run_id = $1 AND token IN ($5, $2) RETURNING 1 AS taken`,
     renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2

@@ -116,6 +116,17 @@ export const make = (
     }
   }
 
+  /** How many entries the run's journal has; `""` of none. */
+  const versionNow = (runId: string) => {
+    const found = get(
+      `SELECT key, ${Appends.entriesOf("key")} AS entries FROM reprise_runs WHERE run_id = ?`,
+      runId
+    )
+    return found === undefined
+      ? ""
+      : versionOf(runId, found.key as number, found.entries as number)
+  }
+
   /** Leases that were given back while nothing could be written, as on a full disk. */
   const given = new Set<string>()
 
@@ -160,15 +171,7 @@ export const make = (
           version: versionOf(runId, lines[0]![1], lines.length)
         }
       }),
-    version: (runId) =>
-      look(`look at the journal of run "${runId}"`, () => {
-        const entries = Appends.entriesOf("key")
-        const found = get(
-          `SELECT key, ${entries} AS entries FROM reprise_runs WHERE run_id = ?`,
-          runId
-        )
-        return found === undefined ? "" : toVersion(runId, found)
-      }),
+    version: (runId) => look(`look at the journal of run "${runId}"`, () => versionNow(runId)),
     writer: (runId) =>
       Effect.as(
         Effect.acquireRelease(
@@ -214,7 +217,7 @@ export const make = (
         const doing = `take the lease of run "${runId}"`
         const token = randomText(8)
         const owner = JSON.stringify(self.name)
-        const { isNew, taken } = yield* write(runId, doing, () => ({
+        const { found, taken } = yield* write(runId, doing, () => ({
           taken: run(
             `INSERT INTO reprise_leases VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run_id)
               DO UPDATE SET token = ?2, until = ?3, owner = ?4 WHERE until <= ?5`,
@@ -224,11 +227,14 @@ export const make = (
             owner,
             now
           ),
-          isNew: get("SELECT 1 FROM reprise_runs WHERE run_id = ?", runId) === undefined
+          found: {
+            version: versionNow(runId),
+            hasPosts: get("SELECT 1 FROM reprise_inbox WHERE run_id = ?", runId) !== undefined
+          }
         }))
         if (taken > 0) {
           held.add(runId, token)
-          return { _tag: "Acquired", token, isNew }
+          return { _tag: "Acquired", token, found }
         }
         const lease = yield* leaseOf(runId)
         const last = lease?.token ?? ""
@@ -375,9 +381,6 @@ export const make = (
   }
   return driver
 }
-
-const toVersion = (runId: string, found: Readonly<Record<string, unknown>>) =>
-  versionOf(runId, found.key as number, found.entries as number)
 
 /** The time of the last entry: of the row, unless steps came behind it. Empty in a line that is damaged. */
 const behindRow = `CASE WHEN (e.id & 4294967295) < r.entries OR NOT json_valid(e.line) THEN ''

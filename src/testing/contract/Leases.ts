@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { Storage } from "../../index.ts"
 import { cases, type Trial } from "./Case.ts"
 import { Broken, demand, same } from "./Checks.ts"
-import { completes, fails, step } from "./Entries.ts"
+import { completes, event, fails, post, step } from "./Entries.ts"
 import { begin, epoch, linesOf } from "./Hand.ts"
 import { walk } from "./Walk.ts"
 
@@ -166,18 +166,29 @@ export const leases = cases("lease", {
     const runs = yield* walk(t.driver, { workflow: t.workflow }, epoch)
     yield* same("none is listed", runs, [])
   },
-  *"a claim never says that a run is new which has a journal"(t) {
-    const isNew = (driver: Storage.Driver, now: number) =>
-      Effect.map(
-        driver.acquire(t.id("r"), now, now + 1),
-        (claim) => claim._tag === "Acquired" && claim.isNew === true
-      )
-    yield* isNew(t.driver, epoch)
-    const hand = yield* begin(t, "r")
-    yield* same("with its start", yield* isNew(t.driver, epoch + 1), false)
-    yield* same("to another process", yield* isNew(t.other, epoch + 2), false)
-    yield* hand.append(completes)
-    yield* same("when it has ended", yield* isNew(t.other, epoch + 3), false)
+  *"a claim that says what it found says what is there"(t) {
+    const runId = t.id("r")
+    let now = epoch
+    for (const driver of [t.driver, t.other]) {
+      const finds = Effect.fnUntraced(function*(when: string) {
+        const claim = yield* driver.acquire(runId, ++now, now + 1)
+        const found = claim._tag === "Acquired" ? claim.found : undefined
+        if (found === undefined) return
+        yield* same(`the state, ${when}`, found.version, yield* driver.version(runId))
+        const { text } = yield* driver.inbox(runId, "")
+        yield* same(`whether there are posts, ${when}`, found.hasPosts, text !== "")
+      })
+      yield* finds("of nothing")
+      const hand = yield* begin(t, "r")
+      yield* finds("with its start")
+      yield* hand.append(step("a"))
+      yield* finds("with a step")
+      yield* post(t, hand, event(hand.incarnation, t.unique()))
+      yield* finds("with a post")
+      yield* hand.append(completes)
+      yield* finds("when it has ended")
+      yield* driver.remove(runId)
+    }
   },
   *"a lease that is released behind the end of its run is free"(t) {
     for (const [n, end] of [completes, fails, { type: "cancelled" } as const].entries()) {
