@@ -12,6 +12,10 @@ const behindRow = `CASE WHEN e."offset" < r.entries THEN ''
 export const statements = (schema: string, channel: string) => {
   const t = (table: string) => `${quoted(schema)}.${table}`
   const tell = `pg_notify('${channel}', `
+  /** Parameters whose lengths no plan is made for: one plan then serves all, and none is made anew for each. */
+  const arrays = (...nths: ReadonlyArray<number>) =>
+    nths.map((nth) => `(SELECT $${nth}::text[])`).join(", ")
+  const anyOf = (nth: number) => `ANY ((SELECT $${nth}::text[])::text[])`
   const held = `l.until > $1::bigint
     AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
   return {
@@ -22,8 +26,7 @@ export const statements = (schema: string, channel: string) => {
           alone, NULLIF(wake_at, '')::bigint AS wake_at, updated_at::bigint AS updated_at,
           NULLIF(children, '')::json AS children, NULLIF(successor, '') AS successor, rest,
           first::int AS first
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-          $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])
+        FROM unnest(${arrays(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)})
           AS i(run_id, key, entries, workflow, state, alone, wake_at, updated_at, children,
             successor, rest, first)
       ), made AS (
@@ -43,26 +46,26 @@ export const statements = (schema: string, channel: string) => {
         SELECT * FROM made UNION ALL SELECT * FROM moved
       ), written AS (
         INSERT INTO ${t("entries")} (run, "offset", line)
-        SELECT d.key, l.nth::int, l.line FROM unnest($13::text[], $14::text[], $15::text[])
+        SELECT d.key, l.nth::int, l.line FROM unnest(${arrays(13, 14, 15)})
           AS l(run_id, nth, line) JOIN done d ON d.run_id = l.run_id
       ), counted AS (
         INSERT INTO ${t("entries")} (run, "offset", line)
         SELECT l.key::bigint, l.nth::int, l.line
-        FROM unnest($18::text[], $19::text[], $20::text[], $21::text[]) AS l(key, first, nth, line)
+        FROM unnest(${arrays(18, 19, 20, 21)}) AS l(key, first, nth, line)
         WHERE (SELECT true FROM ${t("entries")} e
           WHERE e.run = l.key::bigint AND e."offset" = l.first::int - 1)
         RETURNING run
       ), took AS (
         UPDATE ${t("inbox")} x SET taken = true
-        FROM unnest($16::text[], $17::text[]) AS e(run_id, event_id)
+        FROM unnest(${arrays(16, 17)}) AS e(run_id, event_id)
         JOIN done d ON d.run_id = e.run_id
         WHERE x.run_id = e.run_id AND x.event_id = e.event_id AND NOT x.taken
       ), released AS (
-        DELETE FROM ${t("leases")} l USING unnest($22::text[], $23::text[]) AS q(run_id, token)
+        DELETE FROM ${t("leases")} l USING unnest(${arrays(22, 23)}) AS q(run_id, token)
         WHERE l.run_id = q.run_id AND l.token = q.token AND q.run_id IN (SELECT run_id FROM done)
       )
       SELECT key::text AS key, run_id,
-        CASE WHEN state <> 'pending' OR run_id = ANY ($24::text[]) THEN ${tell}run_id)::text END
+        CASE WHEN state <> 'pending' OR run_id = ${anyOf(24)} THEN ${tell}run_id)::text END
         FROM done
       UNION ALL SELECT run::text, NULL, NULL FROM counted`,
     // What most appends are: one step of one run is done.
@@ -71,28 +74,32 @@ export const statements = (schema: string, channel: string) => {
       RETURNING 1`,
     steps: `INSERT INTO ${t("entries")} (run, "offset", line)
       SELECT $1::bigint, $2::int + nth::int - 1, line
-      FROM unnest($3::text[]) WITH ORDINALITY AS l(line, nth)
+      FROM unnest(${arrays(3)}) WITH ORDINALITY AS l(line, nth)
       WHERE EXISTS (SELECT 1 FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int - 1)
       RETURNING 1`,
     lock: `SELECT 1 FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
     line: `SELECT line FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int`,
     versions: `SELECT run_id, key::text AS key,
         (SELECT max("offset") + 1 FROM ${t("entries")} WHERE run = key) AS entries
-      FROM ${t("runs")} WHERE run_id = ANY ($1::text[])`,
+      FROM ${t("runs")} WHERE run_id = ${anyOf(1)}`,
+    // A sorted subquery for each run: of a join the server, which guesses at lengths, may read the whole table.
     read: `SELECT r.run_id, r.key::text AS key, e.line FROM ${t("runs")} r
-      JOIN ${t("entries")} e ON e.run = r.key
-      WHERE r.run_id = ANY ($1::text[]) ORDER BY e.run, e."offset"`,
+      CROSS JOIN LATERAL (
+        SELECT line FROM ${t("entries")} WHERE run = r.key ORDER BY "offset"
+      ) e WHERE r.run_id = ${anyOf(1)}`,
     post: `WITH added AS (
         INSERT INTO ${t("inbox")} SELECT $1,
           1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
           EXISTS (SELECT 1 FROM ${t("inbox")} WHERE run_id = $1 AND event_id = $3 AND taken), $4
         ON CONFLICT (run_id, id) DO NOTHING RETURNING run_id
       ) SELECT ${tell}run_id)::text FROM added`,
-    inbox: `SELECT i.run_id, i.line FROM unnest($1::text[], $2::text[]) AS q(run_id, after)
-      JOIN ${t("inbox")} i ON i.run_id = q.run_id AND i.position > q.after::int
-      ORDER BY i.run_id, i.position`,
+    inbox: `SELECT q.run_id, i.line FROM unnest(${arrays(1, 2)}) AS q(run_id, after)
+      CROSS JOIN LATERAL (
+        SELECT line FROM ${t("inbox")} WHERE run_id = q.run_id AND position > q.after::int
+        ORDER BY position
+      ) i`,
     acquire: `INSERT INTO ${t("leases")} AS l
-      SELECT run_id, token, until::bigint, $4 FROM unnest($1::text[], $2::text[], $3::text[])
+      SELECT run_id, token, until::bigint, $4 FROM unnest(${arrays(1, 2, 3)})
         AS q(run_id, token, until) ORDER BY run_id
       ON CONFLICT (run_id) DO UPDATE SET token = excluded.token, until = excluded.until,
         owner = excluded.owner
@@ -103,7 +110,7 @@ export const statements = (schema: string, channel: string) => {
     renew: `UPDATE ${t("leases")} SET until = $3::bigint WHERE run_id = $1 AND token = $2
       RETURNING 1 AS taken`,
     release: `DELETE FROM ${t("leases")} l
-      USING unnest($1::text[], $2::text[]) AS q(run_id, token)
+      USING unnest(${arrays(1, 2)}) AS q(run_id, token)
       WHERE l.run_id = q.run_id AND l.token = q.token`,
     lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
     owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
