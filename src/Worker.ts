@@ -21,13 +21,18 @@ import { hasMoved, type Seen } from "./Ending.ts"
 import * as Failure from "./Failure.ts"
 import { describe } from "./internal/describe.ts"
 import * as Signal from "./internal/signal.ts"
+import * as Journal from "./Journal.ts"
 import { ShortWait } from "./Limits.ts"
 import { Storage } from "./Storage.ts"
+import { check, type Limits } from "./worker/Limit.ts"
+import * as Queue from "./worker/Queue.ts"
 
 /** When runs are looked at, and how many are driven at once. */
 export interface Pace {
   /** How many runs are driven at once; default 16. */
   readonly concurrency?: number | undefined
+  /** How much of that the runs of a workflow may take, by its name; each worker keeps them for itself. */
+  readonly limits?: Limits | undefined
   /**
    * How long a run may wait that nobody told of: one whose process died, or that was posted to from a process whose
    * storage tells nobody. Jittered by a fifth; default 1 second.
@@ -94,14 +99,24 @@ export const health: Effect.Effect<Health, never, Worker> = Effect.flatMap(
 export const layer = <const W extends ReadonlyArray<Dispatch.AnyWorkflow>>(
   options: Options<W>
 ): Layer.Layer<Worker, never, Storage | Dispatch.ServicesOf<W[number]>> =>
-  Layer.provide(layerDispatch(options), Dispatch.layer(options.workflows))
+  Layer.provide(
+    layerOf(options, options.workflows.map(({ name }) => name)),
+    Dispatch.layer(options.workflows)
+  )
 
 /**
  * A worker for any `Dispatch`: it finds what is due and decides when, and `Dispatch` drives, here or somewhere else.
  */
 export const layerDispatch = (
   pace: Pace
-): Layer.Layer<Worker, never, Storage | Dispatch.Dispatch> => Layer.effect(Worker, make(pace))
+): Layer.Layer<Worker, never, Storage | Dispatch.Dispatch> => layerOf(pace)
+
+const layerOf = (pace: Pace, workflows?: ReadonlyArray<string>) => {
+  check(pace.limits ?? {}, workflows)
+  return Layer.effect(Worker, make(pace))
+}
+
+export type { Limit, Limits } from "./worker/Limit.ts"
 
 /** A run that was left as it is. */
 interface Left {
@@ -116,7 +131,7 @@ const longestPause = Duration.toMillis("1 minute")
 const longestWait = Duration.toMillis("100 millis")
 
 const make = Effect.fnUntraced(
-  function*({ concurrency = 16, drain = "20 seconds", poll = "1 second" }: Pace) {
+  function*({ concurrency = 16, drain = "20 seconds", limits = {}, poll = "1 second" }: Pace) {
     const storage = yield* Storage
     const dispatch = yield* Dispatch.Dispatch
     const clock = yield* Effect.clockWith(Effect.succeed)
@@ -125,8 +140,7 @@ const make = Effect.fnUntraced(
     const tellsTimers = storage.driver.nextWake !== undefined
 
     const running = new Map<string, Fiber.Fiber<void>>()
-    /** To be driven, in this order. */
-    const ready = new Set<string>()
+    const queue = Queue.make(limits)
     /** When a run is to be driven that no look would find in time; UTC milliseconds. */
     const alarms = new Map<string, number>()
     /** How often in a row a run could not be driven. */
@@ -142,7 +156,7 @@ const make = Effect.fnUntraced(
       // What was posted may be what it waited for.
       left.delete(runId)
       alarms.delete(runId)
-      ready.add(runId)
+      queue.add(runId)
       signal.raise()
     }
 
@@ -182,8 +196,21 @@ const make = Effect.fnUntraced(
       }
     })
 
-    const drive = (runId: string) =>
-      driven(runId).pipe(
+    /** Puts a run in the line of its workflow, where limits are kept. */
+    const sorted = Effect.fnUntraced(function*(runId: string) {
+      const { journal } = yield* storage.read(runId, "none")
+      const first = Journal.first(journal)
+      if (first !== undefined) queue.add(runId, first.workflow ?? "")
+    }, (sorting, runId) =>
+      Effect.catch(sorting, (error) =>
+        Effect.sync(() =>
+          // Of what cannot be read the verdict says more.
+          error._tag === "JournalCorrupt" ? queue.add(runId, "") : postpone(runId, 1_000)
+        )))
+
+    const drive = (taken: Queue.Taken) => {
+      const { runId, workflow } = taken
+      return (queue.isLimited && workflow === undefined ? sorted(runId) : driven(runId)).pipe(
         Effect.catchCause((cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.void
           postpone(runId, 1_000)
@@ -191,9 +218,11 @@ const make = Effect.fnUntraced(
         }),
         Effect.ensuring(Effect.sync(() => {
           running.delete(runId)
+          queue.over(taken)
           signal.raise()
         }))
       )
+    }
 
     /** Whether a due run is to be driven now. */
     const isOpen = Effect.fnUntraced(function*(runId: string, now: number) {
@@ -219,7 +248,7 @@ const make = Effect.fnUntraced(
       const isDue = new Set(due)
       // What is not due any more has gone on, or ended, elsewhere.
       for (const runId of left.keys()) if (!isDue.has(runId)) left.delete(runId)
-      for (const runId of due) if (yield* isOpen(runId, now)) ready.add(runId)
+      for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId)
       lookedAt = now
       failure = undefined
     }).pipe(Effect.catchCause((cause) => {
@@ -233,18 +262,18 @@ const make = Effect.fnUntraced(
       for (const [runId, at] of alarms) {
         if (at > now) continue
         alarms.delete(runId)
-        ready.add(runId)
+        queue.add(runId)
       }
     }
 
     // Nothing is forked that is not known to be running.
     const launch = Effect.uninterruptible(Effect.gen(function*() {
-      for (const runId of ready) {
-        if (running.size >= concurrency) return
-        // One that is driven now is driven once more behind that: it may not have seen what came last.
-        if (running.has(runId)) continue
-        ready.delete(runId)
-        running.set(runId, yield* Effect.forkDetach(Effect.interruptible(drive(runId))))
+      // One that is driven now is driven once more behind that: it may not have seen what came last.
+      const isFree = (runId: string) => !running.has(runId)
+      while (running.size < concurrency) {
+        const taken = queue.take(clock.currentTimeMillisUnsafe(), isFree)
+        if (taken === undefined) return
+        running.set(taken.runId, yield* Effect.forkDetach(Effect.interruptible(drive(taken))))
       }
     }))
 
@@ -254,7 +283,7 @@ const make = Effect.fnUntraced(
       ring(now)
       if (now >= nextLook) yield* look
       yield* launch
-      let next = nextLook
+      let next = Math.min(nextLook, queue.nextAt(clock.currentTimeMillisUnsafe()))
       for (const at of alarms.values()) if (at < next) next = at
       // Whoever waits for a place hears of the next one that is free.
       const rest = Math.max(0, next - clock.currentTimeMillisUnsafe())
@@ -265,7 +294,7 @@ const make = Effect.fnUntraced(
       state = "draining"
       unhear()
       yield* Fiber.interrupt(looping)
-      ready.clear()
+      queue.clear()
       yield* Effect.timeoutOption(Fiber.awaitAll(Array.from(running.values())), drain)
       yield* Fiber.interruptAll(Array.from(running.values()))
     })
@@ -286,7 +315,7 @@ const make = Effect.fnUntraced(
         return {
           state,
           running: Array.from(running.keys()),
-          waiting: ready.size,
+          waiting: queue.size(),
           blocked,
           lookedAt,
           failure: Result.isFailure(found) ? found.failure.message : failure
