@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Debouncer from "./Debouncer.ts"
 import type * as Ending from "./Ending.ts"
 import type * as Instruction from "./Instruction.ts"
 import * as Interpreter from "./Interpreter.ts"
@@ -16,6 +17,7 @@ import * as Journal from "./Journal.ts"
 import type * as Replay from "./Replay.ts"
 import { programOf } from "./Replay.ts"
 import { Storage } from "./Storage.ts"
+import { targetOf } from "./workflow/Debounce.ts"
 
 /**
  * What a delivery came to, and what it means for the next one:
@@ -107,6 +109,14 @@ const byName = (
   return programs
 }
 
+/** A workflow that is known here also has its calls debounced here. */
+const programFor = (programs: ReadonlyMap<string, Replay.Program>, workflow: string) => {
+  const known = programs.get(workflow)
+  if (known !== undefined) return known
+  const target = programs.get(targetOf(workflow) ?? "")
+  return target === undefined ? undefined : Debouncer.of(target)
+}
+
 const handled = Effect.fnUntraced(
   function*(programs: ReadonlyMap<string, Replay.Program>, runId: string) {
     const storage = yield* Storage
@@ -114,7 +124,7 @@ const handled = Effect.fnUntraced(
     const first = Journal.first(known.journal)
     if (first === undefined) return { _tag: "Done", status: "absent" } as const
     const { workflow = "" } = first
-    const program = programs.get(workflow)
+    const program = programFor(programs, workflow)
     if (program === undefined) return { _tag: "Foreign", workflow } as const
     return verdictOf(yield* Interpreter.drive(program, runId, undefined, { known }))
   },

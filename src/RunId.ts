@@ -52,6 +52,12 @@ export const fileName = (runId: string): Effect.Effect<string> => {
   )
 }
 
+/** The run id that stands for a key, which may be any text, among those of `name`: the same for the same two. */
+export const ofKey = (name: string, key: string): Effect.Effect<string> => {
+  const text = `${name}:${key}`
+  return isRunId(text) ? Effect.succeed(text) : fileName(text)
+}
+
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 const encodeTime = (millis: number): string => {

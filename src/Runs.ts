@@ -33,6 +33,33 @@ export { createRunId, RunIdRejected } from "./RunId.ts"
 export { Status } from "./Status.ts"
 export { TokenRejected } from "./Token.ts"
 
+/**
+ * Records a run for whoever drives runs of its workflow, as `workflow.enqueue` does: for processes that do not work.
+ * A contract, which `Workflow.define` makes, is enough.
+ *
+ * @example
+ * ```ts
+ * import { Runs, Storage, Workflow } from "reprise"
+ * import { Effect, Schema } from "effect"
+ *
+ * const index = Workflow.define("index", { input: Schema.Struct({ page: Schema.String }) })
+ * const program = Effect.gen(function*() {
+ *   const one = yield* Runs.enqueue(index, { page: "home" }, { idempotencyKey: "edit 7" })
+ *   const again = yield* Runs.enqueue(index, { page: "home" }, { idempotencyKey: "edit 7" })
+ *   return [one, again, (yield* Runs.list()).runs.length]
+ * })
+ * const enqueued = await Effect.runPromise(Effect.provide(program, Storage.layerMemory))
+ * enqueued // => ["index:edit 7", "index:edit 7", 1]
+ * ```
+ */
+export const enqueue = <I, O, E, R>(
+  workflow: {
+    readonly enqueue: (input: I, options?: O) => Effect.Effect<string, E, R>
+  },
+  input: NoInfer<I>,
+  options?: NoInfer<O>
+): Effect.Effect<string, E, R> => workflow.enqueue(input, options)
+
 /** Ids of open runs that somebody should drive at `now`, in UTC milliseconds; default: now. */
 export const due = (now?: number): Effect.Effect<ReadonlyArray<string>, StorageError, Storage> =>
   Effect.gen(function*() {

@@ -6,8 +6,9 @@
  */
 import * as Instruction from "./Instruction.ts"
 import { calls } from "./workflow/Calls.ts"
-import { type Erased, makeContract, makeProgram } from "./workflow/Contract.ts"
+import { type Erased, makeContract } from "./workflow/Contract.ts"
 import type { BodyOf, Checked, Definition, Made } from "./workflow/Infer.ts"
+import { makeProgram } from "./workflow/Program.ts"
 import type { Ctx, Options, TypeIn } from "./workflow/Types.ts"
 export { Unserializable, ValueTooLarge } from "./Codec.ts"
 export {

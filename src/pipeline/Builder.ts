@@ -11,6 +11,7 @@ import type { Program } from "../Program.ts"
 import * as Storage from "../Storage.ts"
 import * as Calls from "../workflow/Calls.ts"
 import * as Contract from "../workflow/Contract.ts"
+import { makeProgram } from "../workflow/Program.ts"
 import { output, type Result } from "../workflow/Results.ts"
 import type { Workflow } from "../workflow/Types.ts"
 import { body, refusesBase } from "./Body.ts"
@@ -242,7 +243,7 @@ export class Builder {
     const contract = Contract.makeContract(name, options)
     const run: Program["body"] = (input, exposed) => body(definition, input, exposed)
     const program: Program = {
-      ...Contract.makeProgram(name, options, run, naming),
+      ...makeProgram(name, options, run, naming),
       input: fields,
       output: thawed,
       refusesBase: (base) => refusesBase(definition, base)

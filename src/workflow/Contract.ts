@@ -16,47 +16,13 @@ import * as Replay from "../Replay.ts"
 import * as RunId from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import type * as Status from "../Status.ts"
+import * as Debounce from "./Debounce.ts"
+import { makeProgram } from "./Program.ts"
 import { InputRejected, output } from "./Results.ts"
 import type { Contract, Events, Options, RunOptions } from "./Types.ts"
 
 /** A contract of which nothing is known. */
 export type Erased = Contract<unknown, unknown, unknown, Events>
-
-const noBody = () => {
-  throw new Error("a contract has no body to run")
-}
-
-/** A workflow as the engine sees it; without a body it can be written to and not driven. */
-export const makeProgram = (
-  name: string,
-  options: Options,
-  body: Replay.Program["body"] | undefined,
-  /** Names a pipeline's steps. */
-  naming?: Naming
-): Replay.Program => ({
-  name,
-  version: options.version,
-  previous: (options.previous ?? []).map(Replay.programOf),
-  retired: options.retired ?? [],
-  durability: options.durability ?? "sync",
-  runIdOf: options.runId,
-  input: Codec.of(options.input),
-  output: Codec.of(options.output),
-  error: options.error === undefined ? undefined : Codec.fromSchema(options.error),
-  events: codecs(options.events),
-  channels: codecs(options.channels),
-  hasBody: body !== undefined,
-  body: body ?? noBody,
-  hook: Hooks.ofHooks(options, naming ?? byName),
-  accumulates: naming !== undefined,
-  naming,
-  refusesBase: undefined
-})
-
-const codecs = (schemas: Readonly<Record<string, Schema.Top>> = {}) =>
-  Object.fromEntries(
-    Object.entries(schemas).map(([name, schema]) => [name, Codec.fromSchema(schema)])
-  )
 
 /** Which run to begin, with its input encoded, and seen to decode again. */
 export const begin = Effect.fnUntraced(
@@ -110,11 +76,16 @@ export const makeContract = (name: string, options: Options): Erased => {
     name,
     options,
     "~callee": { program },
-    enqueue: (input, runOptions) =>
-      Effect.flatMap(
-        begin(program, options, input, runOptions),
-        ({ begin, runId }) => Effect.as(Interpreter.enqueue(program, runId, begin), runId)
-      ),
+    enqueue: Effect.fnUntraced(function*(input, { debounce, idempotencyKey, ...runOptions } = {}) {
+      const given = idempotencyKey === undefined
+        ? runOptions
+        : { ...runOptions, runId: yield* RunId.ofKey(name, idempotencyKey) }
+      const { begin: how, runId } = yield* begin(program, options, input, given)
+      yield* debounce === undefined
+        ? Interpreter.enqueue(program, runId, how)
+        : Debounce.call(name, runId, how, debounce)
+      return runId
+    }),
     send: (runId, event) =>
       Effect.flatMap(
         encodeEvent(program, runId, event),

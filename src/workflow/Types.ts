@@ -1,6 +1,7 @@
 /**
  * The types of a contract and of a workflow: what is declared, and the calls that follow from it.
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
@@ -205,6 +206,35 @@ export interface RunOptions {
   readonly durability?: Replay.Durability | undefined
 }
 
+/** How calls of one key become one run. */
+export interface Debounce {
+  /** Which calls belong together. */
+  readonly key: string
+  /** How long no other call must come. */
+  readonly wait: Duration.Input
+  /** How long calls that keep coming put the run off at most; default: without end. */
+  readonly atMost?: Duration.Input | undefined
+}
+
+export type EnqueueOptions =
+  & Pick<RunOptions, "durability">
+  & {
+    /**
+     * The run begins when no other call with this key has come for a while, with the input of the last one. The id that
+     * a call gives back is that of its own run, which is never there if another call took its place. A worker must know
+     * the workflow. For each key a small run stays parked.
+     */
+    readonly debounce?: Debounce | undefined
+  }
+  & (
+    | { readonly runId?: string | undefined; readonly idempotencyKey?: never }
+    | {
+      readonly runId?: never
+      /** The run's id is made of it: two calls with one key and one input are one run. Any text. */
+      readonly idempotencyKey: string
+    }
+  )
+
 /** A workflow without its body: what other processes need to talk to its runs. */
 export interface Contract<
   in out I,
@@ -218,7 +248,7 @@ export interface Contract<
   /** Records a start without driving it; gives the run's id. */
   readonly enqueue: (
     input: I,
-    options?: RunOptions
+    options?: EnqueueOptions
   ) => Effect.Effect<string, EngineError, Storage | R>
   /** Posts an event without driving the run. Durable when it returns, delivered once per `eventId`. */
   readonly send: (runId: string, event: EventOf<Ev>) => Effect.Effect<void, SendError, Storage | R>
