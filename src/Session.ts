@@ -221,6 +221,8 @@ class Session extends Ledger {
       if (idle && stopped === undefined) {
         if (yield* this.look()) continue
         if (this.parked.size > 0 && (yield* this.lookAtChildren())) continue
+        // While these looked, something may have come in.
+        if (!this.isIdle()) continue
       }
       const conclusion = idle && stopped !== undefined && this.failure === undefined
         ? this.concludeStopped(stopped)
