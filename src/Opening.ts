@@ -42,7 +42,12 @@ export interface Begin {
   readonly parent?: { readonly runId: string; readonly stepId: string } | undefined
   /** What a run that goes on in this one hands over. */
   readonly continues?:
-    | { readonly runId: string; readonly taken: ReadonlyArray<string> }
+    | {
+      readonly runId: string
+      readonly taken: ReadonlyArray<string>
+      /** What was posted to it before it is there is posted to this incarnation. */
+      readonly incarnation: string
+    }
     | undefined
   /** What a fork is begun with, and whether that comes from a checkpoint. */
   readonly prefix?: Prefix | undefined
@@ -158,7 +163,8 @@ export const firstStart = (
       ...(continues === undefined ? undefined : { continues }),
       ...(taken.length === 0 ? undefined : { taken })
     }
-    return { entry, stamp: { incarnation: RunId.randomText(8), session: 1, writer: writerId() } }
+    const incarnation = begin.continues?.incarnation ?? RunId.randomText(8)
+    return { entry, stamp: { incarnation, session: 1, writer: writerId() } }
   })
 
 export const laterStart = (

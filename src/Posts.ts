@@ -17,6 +17,7 @@ import * as Status from "./Status.ts"
 import { Storage } from "./Storage.ts"
 import * as Token from "./Token.ts"
 import { TokenRejected } from "./Token.ts"
+import { until } from "./Until.ts"
 
 /** An event as a caller sends it. `eventId` makes sending it again harmless; `key` picks the wait. */
 export interface Sent {
@@ -59,30 +60,22 @@ const post = Effect.fnUntraced(function*(
       return yield* new RunClosed({ runId, status: now.status })
     }
     yield* storage.post(journal.runId, item)
-    // A run that went on meanwhile may have done so without this post: then it is posted there, too.
     const after = yield* storage.read(journal.runId, "none")
     const next = Chain.successor(after)
-    if (next === undefined || (yield* storage.version(next)) === "") return
+    if (next === undefined) return
+    // Whoever hands it over just now may not have seen this post; whoever begins to later does.
+    const isThere = Effect.map(storage.version(next), (version) => version !== "")
+    const isFree = Effect.map(storage.holder(journal.runId), (holder) => holder === undefined)
+    yield* until([journal.runId, next], or(isThere, isFree), { polls: true })
+    if (!(yield* isThere)) return
     loaded = after
   }
 })
 
-export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
+const or = <E, R>(one: Effect.Effect<boolean, E, R>, other: Effect.Effect<boolean, E, R>) =>
+  Effect.flatMap(one, (is) => is ? Effect.succeed(true) : other)
 
-/** Hands what is in the inbox of a run that went on, and not in its journal, to the run it went on as. */
-export const passOn = Effect.fnUntraced(function*(runId: string, taken: ReadonlySet<string>) {
-  const storage = yield* Storage
-  const loaded = yield* storage.read(runId, "none")
-  const { items } = yield* storage.inbox(runId, loaded.journal.head.incarnation, "")
-  const left = items.filter(({ eventId }) => !taken.has(eventId))
-  if (left.length === 0) return
-  const { journal } = yield* Chain.latest(storage, loaded)
-  const { incarnation } = journal.head
-  const known = takenIds(journal.entries)
-  for (const item of left) {
-    if (!known.has(item.eventId)) yield* storage.post(journal.runId, { ...item, incarnation })
-  }
-})
+export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
 
 /**
  * Posts an event whose payload is encoded already, without driving the run. Durable when it returns,

@@ -204,8 +204,8 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   {
     bug: "leave posts in the inbox of the run that has ended",
     file: "Enqueue.ts",
-    from: "yield* passOn(runId, ids)",
-    to: "",
+    from: "inbox.items.filter(({ eventId }) => !ids.has(eventId))",
+    to: "[]",
     check: "passedOn"
   },
   // change
