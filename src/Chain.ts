@@ -25,6 +25,12 @@ export const nextId = (runId: string): string => {
   return nth(base, n + 1)
 }
 
+/** The id that `runId` goes on after, if it is one of a chain. */
+export const previousId = (runId: string): string | undefined => {
+  const [base, n] = split(runId)
+  return n < 2 ? undefined : n === 2 ? base : nth(base, n - 1)
+}
+
 /** Where a journal goes on, if it ended in `continueAs`. */
 export const successor = ({ journal }: Loaded): string | undefined => {
   const last = journal.entries.at(-1)

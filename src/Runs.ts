@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Chain from "./Chain.ts"
 import type { Changed, StorageError } from "./Driver.ts"
 import { found, latestStatus, type ReadError, status } from "./Find.ts"
 import { isEnd, type Journal } from "./Journal.ts"
@@ -95,24 +96,38 @@ export const prune = (
   Effect.gen(function*() {
     const storage = yield* Storage
     const removed: Array<string> = []
-    // Of a chain the first ones first: each goes as long as the one behind it is there.
     for (const status of ["continued", "success", "failed", "cancelled"] as const) {
       let after: string | undefined
       do {
         const page = yield* storage.list({ status, updatedBefore: endedBefore, after })
         for (const { continuedAs, parent, runId } of page.runs) {
-          // What a run went on as begins with what it handed over.
+          // It is still to hand over what the next one begins with.
           if (continuedAs !== undefined && (yield* storage.version(continuedAs)) === "") continue
           // An open parent may not have heard of it yet, and would begin it anew.
           if (parent !== undefined && (yield* isOpen(storage, parent.runId))) continue
-          yield* storage.remove(runId)
-          removed.push(runId)
+          for (const one of yield* chainOf(storage, runId)) {
+            yield* storage.remove(one)
+            removed.push(one)
+          }
         }
         after = page.cursor
       } while (after !== undefined)
     }
     return removed
   })
+
+/** The run, and first those that it goes on after: one without its successor would begin that again. */
+const chainOf = Effect.fnUntraced(function*(storage: Storage["Service"], runId: string) {
+  const chain = [runId]
+  let before = Chain.previousId(runId)
+  while (before !== undefined) {
+    const loaded = yield* Effect.orElseSucceed(storage.read(before, "none"), () => undefined)
+    if (loaded === undefined || Chain.successor(loaded) !== chain.at(-1)) break
+    chain.push(before)
+    before = Chain.previousId(before)
+  }
+  return chain.toReversed()
+})
 
 const isOpen = (storage: Storage["Service"], runId: string) =>
   Effect.map(

@@ -548,6 +548,30 @@ describe("prune", () => {
     }).pipe(Effect.provide(Storage.layerMemory))
   })
 
+  it.live("removes what an open run went on after, from its beginning on, however ids are sorted", () => {
+    const rounds = Workflow.make("rounds", { input: Schema.Int }, function*(ctx, round) {
+      if (round < 12) return yield* ctx.continueAs(round + 1)
+      yield* ctx.sleep("1 hour")
+      return round
+    })
+    return Effect.gen(function*() {
+      yield* rounds.start(0, { runId: "r" })
+      // Called like one of the chain, and none of it.
+      yield* one.start(false, { runId: "other+2" })
+      yield* one.start(false, { runId: "other" })
+      const names = Array.from({ length: 12 }, (_, n) => n === 0 ? "r" : `r+${n + 1}`)
+      const { driver } = yield* Storage.Storage
+      const removed: Array<string> = []
+      const remove = (runId: string) =>
+        Effect.flatMap(driver.remove(runId), () => Effect.sync(() => void removed.push(runId)))
+      yield* Runs.prune(yield* later).pipe(using(Storage.make({ ...driver, remove })))
+      expect(removed.filter((runId) => runId.startsWith("r"))).toEqual(names)
+      expect(removed.toSorted().slice(0, 2)).toEqual(["other", "other+2"])
+      expect((yield* Runs.list()).runs).toMatchObject([{ runId: "r+13", status: "suspended" }])
+      expect(yield* Runs.due()).toEqual([])
+    }).pipe(Effect.provide(Storage.layerMemory))
+  })
+
   it.live("keeps the beginning of a chain whose next run is not begun yet", () => {
     const rounds = Workflow.make("rounds", { input: Schema.Int }, function*(ctx, round) {
       yield* ctx.step("a", () => 1)
