@@ -29,7 +29,6 @@ export const of = (target: Replay.Program): Replay.Program =>
         if (Option.isNone(next)) break
         last = next.value
       }
-      const { runId } = last
       yield* ctx.step("enqueue", () => enqueued(target, last))
     }
     return yield* ctx.continueAs(undefined)
