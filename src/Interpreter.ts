@@ -12,7 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import type { Posted, StorageError } from "./Driver.ts"
 import { type Driven, hasMoved } from "./Ending.ts"
-import { enqueue, handOver } from "./Enqueue.ts"
+import { enqueue } from "./Enqueue.ts"
+import { handOver } from "./HandOver.ts"
 import type { Hook } from "./Hooks.ts"
 import * as Journal from "./Journal.ts"
 import { type Begin, compare } from "./Opening.ts"
@@ -64,7 +65,7 @@ export const drive: (
     for (;;) {
       const { driven, warm: left } = yield* driveOne(program, at, from, now)
       if (driven.status !== "continued") return { ...driven, runId: at, warm: left }
-      yield* handOver(program, driven)
+      yield* handOver(driven, program)
       at = driven.next
       from = undefined
       now = { hook: options.hook, goesOn: options.goesOn }

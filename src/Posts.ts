@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Chain from "./Chain.ts"
 import type { Posted, Settlement } from "./Driver.ts"
 import { found, latestStatus, type ReadError } from "./Find.ts"
+import { awaitNext } from "./HandOver.ts"
 import { isoOf } from "./internal/iso.ts"
 import { takenIds } from "./Journal.ts"
 import { RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
@@ -34,8 +35,10 @@ export interface PostOptions {
 
 const post = Effect.fnUntraced(function*(
   runId: string,
-  { workflow }: PostOptions,
-  posted: (at: Pick<Posted, "incarnation" | "timestamp">) => Posted
+  { eventId = RunId.createRunId(), workflow }: PostOptions & {
+    readonly eventId?: string | undefined
+  },
+  posted: (at: Pick<Posted, "eventId" | "incarnation" | "timestamp">) => Posted
 ) {
   const storage = yield* Storage
   const millis = yield* Clock.currentTimeMillis
@@ -53,9 +56,9 @@ const post = Effect.fnUntraced(function*(
         recorded: now.workflow
       })
     }
-    const item = posted({ incarnation: journal.head.incarnation, timestamp })
+    const item = posted({ eventId, incarnation: journal.head.incarnation, timestamp })
     // A repeat of what was journaled already is no news, whatever became of the run.
-    if (takenIds(journal.entries).has(item.eventId)) return
+    if (takenIds(journal.entries).has(eventId)) return
     if (Status.isEnded(now) && now.status !== "continued") {
       return yield* new RunClosed({ runId, status: now.status })
     }
@@ -63,17 +66,11 @@ const post = Effect.fnUntraced(function*(
     const after = yield* storage.read(journal.runId, "none")
     const next = Chain.successor(after)
     if (next === undefined) return
-    // Whoever hands it over just now may not have seen this post; whoever begins to later does.
-    const isThere = Effect.map(storage.version(next), (version) => version !== "")
-    const isFree = Effect.map(storage.holder(journal.runId), (holder) => holder === undefined)
-    yield* until([journal.runId, next], or(isThere, isFree), { polls: true })
-    if (!(yield* isThere)) return
+    // Whoever hands it over may not have seen this post: then it is to be posted there, too.
+    yield* awaitNext(journal.runId, next)
     loaded = after
   }
 })
-
-const or = <E, R>(one: Effect.Effect<boolean, E, R>, other: Effect.Effect<boolean, E, R>) =>
-  Effect.flatMap(one, (is) => is ? Effect.succeed(true) : other)
 
 export type PostError = ReadError | RunNotFound | RunExists | RunId.RunIdRejected | RunClosed
 
@@ -86,9 +83,8 @@ export const send = (
   event: Sent,
   options: PostOptions = {}
 ): Effect.Effect<void, PostError, Storage> =>
-  post(runId, options, (at) => ({
+  post(runId, { ...options, eventId: event.eventId }, (at) => ({
     type: "event",
-    eventId: event.eventId ?? RunId.createRunId(),
     eventName: event.eventName,
     ...(event.key === undefined ? undefined : { key: event.key }),
     ...(event.value === undefined ? undefined : { value: event.value }),
@@ -105,7 +101,6 @@ export const cancel = (
 ): Effect.Effect<void, PostError, Storage> =>
   post(runId, options ?? {}, (at) => ({
     type: "cancel",
-    eventId: options?.eventId ?? RunId.createRunId(),
     ...(options?.reason === undefined ? undefined : { reason: options.reason }),
     ...at
   }))
@@ -158,7 +153,6 @@ export const settle: {
     }
     yield* post(runId, {}, (at) => ({
       type: "settle",
-      eventId: RunId.createRunId(),
       ...(stepId === undefined ? undefined : { stepId }),
       as: settlement(verdict ?? { retry: true }),
       ...at

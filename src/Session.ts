@@ -218,7 +218,8 @@ class Session extends Ledger {
         continue
       }
       const idle = !isDue && this.isIdle()
-      if (idle && stopped === undefined) {
+      // What is over takes nothing any more.
+      if (idle && stopped === undefined && machine.outcome === undefined) {
         if (yield* this.look()) continue
         if (this.parked.size > 0 && (yield* this.lookAtChildren())) continue
         // While these looked, something may have come in.

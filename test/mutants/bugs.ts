@@ -189,21 +189,21 @@ export const bugs: ReadonlyArray<Bug<keyof typeof instructions>> = [
   // going on in a fresh journal
   {
     bug: "leave kept events behind",
-    file: "Enqueue.ts",
-    from: "yield* enqueue(newest, next, begin, kept)",
-    to: "yield* enqueue(newest, next, begin, [])",
+    file: "HandOver.ts",
+    from: "...untaken(journal), ",
+    to: "",
     check: "handedOver"
   },
   {
     bug: "forget which events were taken",
-    file: "Enqueue.ts",
+    file: "HandOver.ts",
     from: ".slice(-takenLimit)",
     to: ".slice(0, 0)",
     check: "takenOnce"
   },
   {
     bug: "leave posts in the inbox of the run that has ended",
-    file: "Enqueue.ts",
+    file: "HandOver.ts",
     from: "inbox.items.filter(({ eventId }) => !ids.has(eventId))",
     to: "[]",
     check: "passedOn"
