@@ -340,14 +340,15 @@ export const makeWatchers = () => {
   }
 }
 
-/** Callbacks that hear of every run. */
-export const makeHints = () => {
-  const all = new Set<OnHint>()
+/** Callbacks that hear of every run, and of what is known of it. */
+export const makeHints = <Known = never>() => {
+  type OnKnown = (runId: string, known?: Known) => void
+  const all = new Set<OnKnown>()
   return {
-    hints: (onHint: OnHint) => {
+    hints: (onHint: OnKnown) => {
       all.add(onHint)
       return () => void all.delete(onHint)
     },
-    hint: (runId: string) => all.forEach((onHint) => onHint(runId))
+    hint: (runId: string, known?: Known) => all.forEach((onHint) => onHint(runId, known))
   }
 }

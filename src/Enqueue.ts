@@ -4,13 +4,14 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "./Driver.ts"
+import type { Entry } from "./Entry.ts"
 import { isoOf } from "./internal/iso.ts"
 import * as Journal from "./Journal.ts"
 import { type Begin, compare, firstStart, type VersionMismatch } from "./Opening.ts"
 import type { RunExists } from "./Refusals.ts"
 import type * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { nothing, Storage } from "./Storage.ts"
+import { type Loaded, nothing, Storage } from "./Storage.ts"
 
 export type EnqueueError =
   | StorageError
@@ -34,12 +35,22 @@ export const enqueue: (
       if (loaded.journal.entries.length > 0) return yield* compare(program, loaded, begin, services)
       const writer = yield* storage.writer(loaded)
       const { entry, stamp } = yield* firstStart(program, runId, begin)
-      const now = isoOf(yield* Clock.currentTimeMillis)
-      if (yield* writer.append(stamp, [Journal.stamped({ ...entry, enqueued: true }, now)])) {
-        return storage.hint(runId)
+      const timestamp = isoOf(yield* Clock.currentTimeMillis)
+      const first = { ...entry, enqueued: true } as const
+      if (yield* writer.append(stamp, [Journal.stamped(first, timestamp)])) {
+        return storage.hint(runId, behind(writer.loaded(), { ...first, ...stamp, timestamp }))
       }
       loaded = yield* storage.read(runId)
     }
   },
   (enqueued) => Effect.scoped(enqueued)
 )
+
+/** What whoever reads the journal now finds in it. */
+const behind = (
+  { journal, version }: Loaded,
+  first: Entry & Journal.Stamp & { readonly timestamp: string }
+): Loaded => {
+  const sums = { offset: 0, prev: Journal.emptyHead.prev, sum: journal.head.prev }
+  return { journal: { ...journal, entries: [{ ...first, ...sums }] }, version }
+}

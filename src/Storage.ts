@@ -111,10 +111,10 @@ export class Storage extends Context.Service<Storage, {
   readonly watch: (runId: string, onChange: OnChange) => () => void
   /** False when changes by other processes show only to those who look. */
   readonly seesAll: boolean
-  /** Says that a run was enqueued or posted to: somebody may want to drive it. */
-  readonly hint: (runId: string) => void
+  /** Says that a run was enqueued, and what was written, or posted to: somebody may want to drive it. */
+  readonly hint: (runId: string, known?: Loaded) => void
   /** Calls `onHint` after every `hint` in this process, and of others as far as the driver hears of them. */
-  readonly hints: (onHint: OnHint) => () => void
+  readonly hints: (onHint: (runId: string, known?: Loaded) => void) => () => void
   /** The next instant behind `now` at which a timer goes off, as far as the driver can tell; UTC milliseconds. */
   readonly nextWake: (now: number) => Effect.Effect<number | undefined, StorageError>
   /** What is known of runs only in this process. */
@@ -142,7 +142,7 @@ export const statusOf = (
 export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Service"] => {
   const values: Values.Values = { codec, blobs: driver.blobs }
   const published = makeWatchers()
-  const { hint, hints } = makeHints()
+  const { hint, hints } = makeHints<Loaded>()
   const live = makeRegistry((runId) => published.changed(runId, "progress"))
   const isSealed = (entry: Journal.Recorded) => entry.sealed !== undefined
   const read: Storage["Service"]["read"] = Effect.fnUntraced(
@@ -232,7 +232,7 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
     hint,
     hints: (onHint) => {
       const stop = hints(onHint)
-      const stopDriver = driver.hints?.(onHint)
+      const stopDriver = driver.hints?.((runId) => onHint(runId))
       return () => {
         stop()
         stopDriver?.()

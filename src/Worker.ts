@@ -23,7 +23,7 @@ import { describe } from "./internal/describe.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Journal from "./Journal.ts"
 import { ShortWait } from "./Limits.ts"
-import { Storage } from "./Storage.ts"
+import { type Loaded, Storage } from "./Storage.ts"
 import { check, type Limits } from "./worker/Limit.ts"
 import * as Queue from "./worker/Queue.ts"
 
@@ -125,6 +125,9 @@ interface Left {
   readonly why: string | undefined
 }
 
+/** How many runs are known by what was enqueued; more are read when it is their turn. */
+const mostEnqueued = 256
+
 const longestPause = Duration.toMillis("1 minute")
 
 /** How long a run waits in its place before it is left until its time: places are few. */
@@ -146,17 +149,20 @@ const make = Effect.fnUntraced(
     /** How often in a row a run could not be driven. */
     const failures = new Map<string, number>()
     const left = new Map<string, Left>()
+    /** What was just written of runs that are new. */
+    const enqueued = new Map<string, Loaded>()
     let state: Health["state"] = "working"
     let lookedAt: number | undefined
     let failure: string | undefined
     /** When all that is due is to be looked at; UTC milliseconds. */
     let nextLook = 0
 
-    const hear = (runId: string) => {
+    const hear = (runId: string, known?: Loaded) => {
       // What was posted may be what it waited for.
       left.delete(runId)
       alarms.delete(runId)
       queue.add(runId)
+      if (known !== undefined && enqueued.size < mostEnqueued) enqueued.set(runId, known)
       signal.raise()
     }
 
@@ -173,11 +179,13 @@ const make = Effect.fnUntraced(
       return { runId, version, cursor }
     })
 
-    const handled = (runId: string) =>
-      Effect.provideService(dispatch.handle(runId), ShortWait, longestWait)
+    const handled = (runId: string, known?: Loaded) =>
+      Effect.provideService(dispatch.handle(runId, known), ShortWait, longestWait)
 
     const driven = Effect.fnUntraced(function*(runId: string) {
-      let verdict = yield* handled(runId)
+      const known = enqueued.get(runId)
+      enqueued.delete(runId)
+      let verdict = yield* handled(runId, known)
       if (verdict._tag !== "Redeliver") failures.delete(runId)
       if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
         const seen = yield* seenNow(runId)
