@@ -23,15 +23,18 @@ import { copyBugs } from "./copyBugs.ts"
 import * as instructions from "./instructions.ts"
 import { storageBugs } from "./storageBugs.ts"
 import * as storages from "./storages.ts"
+import { workerBugs } from "./workerBugs.ts"
+import * as workers from "./workers.ts"
 
-const checks = { ...acknowledged, ...instructions, ...copies, ...storages }
-type Library = storages.Library
+const checks = { ...acknowledged, ...instructions, ...copies, ...storages, ...workers }
+type Library = storages.Library & workers.Library
 type Mutant = Bug<keyof typeof checks>
 
 const mutants: ReadonlyArray<Mutant> = [
   ...bugs,
   ...copyBugs,
   ...storageBugs,
+  ...workerBugs,
   // what is on the disk
   {
     bug: "skip fsync of the journal",
