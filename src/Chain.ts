@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { StorageError } from "./Driver.ts"
+import { crc32Hex } from "./internal/crc32.ts"
 import type { JournalCorrupt } from "./Journal.ts"
 import type { Loaded, Storage } from "./Storage.ts"
 
@@ -14,7 +15,9 @@ const longest = 180
 
 const split = (runId: string): readonly [base: string, n: number] => {
   const found = numbered.exec(runId)
-  return found === null ? [runId.slice(0, longest), 1] : [found[1]!, Number(found[2])]
+  if (found !== null) return [found[1]!, Number(found[2])]
+  const sum = crc32Hex(runId)
+  return [runId.length <= longest ? runId : `${runId.slice(0, longest - sum.length)}${sum}`, 1]
 }
 
 const nth = (base: string, n: number) => `${base}+${n}`
@@ -25,11 +28,15 @@ export const nextId = (runId: string): string => {
   return nth(base, n + 1)
 }
 
-/** The id that `runId` goes on after, if it is one of a chain. */
-export const previousId = (runId: string): string | undefined => {
-  const [base, n] = split(runId)
-  return n < 2 ? undefined : n === 2 ? base : nth(base, n - 1)
-}
+/** Whether there is such a run: a file whose first line a crash cut short is none. */
+export const exists = (storage: Storage["Service"], runId: string) =>
+  Effect.flatMap(
+    storage.version(runId),
+    (version) =>
+      version === ""
+        ? Effect.succeed(false)
+        : Effect.map(storage.read(runId, "none"), ({ journal }) => journal.entries.length > 0)
+  )
 
 /** Where a journal goes on, if it ended in `continueAs`. */
 export const successor = ({ journal }: Loaded): string | undefined => {
@@ -50,14 +57,20 @@ export const latest = Effect.fnUntraced(function*(
     const next = successor(at)
     if (next === undefined) return at
     const [base, n] = split(next)
-    const exists = (k: number) => Effect.map(storage.version(nth(base, k)), (v) => v !== "")
-    if (!(yield* exists(n))) return at
+    const isThere = (k: number) => Effect.map(storage.version(nth(base, k)), (v) => v !== "")
+    if (!(yield* isThere(n))) return at
     let known = n, step = 1
-    while (yield* exists(known + step)) {
+    while (yield* isThere(known + step)) {
       known += step
       step *= 2
     }
-    for (; step >= 1; step /= 2) if (yield* exists(known + step)) known += step
-    at = yield* storage.read(nth(base, known))
+    for (; step >= 1; step /= 2) if (yield* isThere(known + step)) known += step
+    let found = yield* storage.read(nth(base, known))
+    // A file whose first line a crash cut short is no run.
+    while (found.journal.entries.length === 0) {
+      if (known === n) return at
+      found = yield* storage.read(nth(base, --known))
+    }
+    at = found
   }
 })

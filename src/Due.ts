@@ -36,7 +36,10 @@ const isDue = (driver: Looked, runId: string, now: number) =>
     const { continuedAs } = status
     if (Status.isEnded(status) && continuedAs === undefined) return false
     if ((yield* driver.holder(runId, now)) !== undefined) return false
-    if (continuedAs !== undefined) return (yield* driver.version(continuedAs)) === ""
+    if (continuedAs !== undefined) {
+      if ((yield* driver.version(continuedAs)) === "") return true
+      return (yield* entriesOf(driver, continuedAs))?.entries.length === 0
+    }
     // One that a hook stopped goes on when it is told to, or is to be cancelled.
     if (status.status === "stopped") return yield* hasPosts(driver, runId, journal, isCancel)
     const { stop } = yield* JournalLimits

@@ -6,13 +6,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Chain from "./Chain.ts"
 import type { Posted } from "./Driver.ts"
 import { isoOf } from "./internal/iso.ts"
 import * as Journal from "./Journal.ts"
 import { firstStart } from "./Opening.ts"
 import type * as Replay from "./Replay.ts"
 import * as RunId from "./RunId.ts"
-import { nothing, Storage } from "./Storage.ts"
+import { Storage } from "./Storage.ts"
 import { until } from "./Until.ts"
 
 /** A journal that ended in `continueAs`: it goes on in `next`. */
@@ -31,7 +32,7 @@ export const handOver = Effect.fnUntraced(function*(
   newest: Replay.Program
 ) {
   const storage = yield* Storage
-  if ((yield* storage.version(next)) !== "") return
+  if (yield* Chain.exists(storage, next)) return
   yield* Effect.acquireUseRelease(
     storage.acquire(runId),
     () => begin(runId, next, newest),
@@ -66,7 +67,10 @@ const begin = Effect.fnUntraced(function*(
     parent,
     continues: { runId, taken, incarnation }
   })
-  const writer = yield* storage.writer(yield* nothing(next))
+  // A file of it may be there, whose first line a crash cut short.
+  const loaded = yield* storage.read(next)
+  if (loaded.journal.entries.length > 0) return
+  const writer = yield* storage.writer(loaded)
   const now = isoOf(yield* Clock.currentTimeMillis)
   const isBegun = yield* writer.append(stamp, [Journal.stamped({ ...entry, enqueued: true }, now)])
   if (isBegun) storage.hint(next)
@@ -75,7 +79,7 @@ const begin = Effect.fnUntraced(function*(
 /** Waits until the next run is there, or begins it where nobody is about to. */
 export const awaitNext = Effect.fnUntraced(function*(runId: string, next: string) {
   const storage = yield* Storage
-  const isThere = Effect.map(storage.version(next), (version) => version !== "")
+  const isThere = Chain.exists(storage, next)
   const isFree = Effect.map(storage.holder(runId), (holder) => holder === undefined)
   const isLeft = Effect.flatMap(isThere, (is) => is ? Effect.succeed(true) : isFree)
   yield* until([runId, next], isLeft, { polls: true })

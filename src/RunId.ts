@@ -52,10 +52,19 @@ export const fileName = (runId: string): Effect.Effect<string> => {
   )
 }
 
-/** The run id that stands for a key, which may be any text, among those of `name`: the same for the same two. */
-export const ofKey = (name: string, key: string): Effect.Effect<string> => {
-  const text = `${name}:${key}`
-  return isRunId(text) ? Effect.succeed(text) : fileName(text)
+/** Ends the id of a run that goes on after another one, as `loop+2` after `loop`. */
+const later = /\+\d+$/
+
+/**
+ * The run id that stands for a key, which may be any text, among those of `name`: the same for the same two, and for no
+ * others. It is `name:key` where that is plain, behind `prefix`.
+ */
+export const ofKey = (name: string, key: string, prefix = ""): Effect.Effect<string> => {
+  const text = `${prefix}${name}:${key}`
+  const isPlain = isRunId(text) && !name.includes(":") && !text.includes("~") && !later.test(text)
+  return isPlain
+    ? Effect.succeed(text)
+    : Effect.map(fileName(JSON.stringify([name, key])), (hashed) => `${prefix}${hashed}`)
 }
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as Chain from "./Chain.ts"
 import type { Changed, StorageError } from "./Driver.ts"
 import { found, latestStatus, type ReadError, status } from "./Find.ts"
-import { isEnd, type Journal } from "./Journal.ts"
+import { first, isEnd, type Journal } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -102,7 +102,7 @@ export const prune = (
         const page = yield* storage.list({ status, updatedBefore: endedBefore, after })
         for (const { continuedAs, parent, runId } of page.runs) {
           // It is still to hand over what the next one begins with.
-          if (continuedAs !== undefined && (yield* storage.version(continuedAs)) === "") continue
+          if (continuedAs !== undefined && !(yield* isThere(storage, continuedAs))) continue
           // An open parent may not have heard of it yet, and would begin it anew.
           if (parent !== undefined && (yield* isOpen(storage, parent.runId))) continue
           for (const one of yield* chainOf(storage, runId)) {
@@ -116,17 +116,23 @@ export const prune = (
     return removed
   })
 
+/** What cannot be read is there. */
+const isThere = (storage: Storage["Service"], runId: string) =>
+  Effect.catchTag(Chain.exists(storage, runId), "JournalCorrupt", () => Effect.succeed(true))
+
 /** The run, and first those that it goes on after: one without its successor would begin that again. */
 const chainOf = Effect.fnUntraced(function*(storage: Storage["Service"], runId: string) {
   const chain = [runId]
-  let before = Chain.previousId(runId)
-  while (before !== undefined) {
-    const loaded = yield* Effect.orElseSucceed(storage.read(before, "none"), () => undefined)
-    if (loaded === undefined || Chain.successor(loaded) !== chain.at(-1)) break
-    chain.push(before)
-    before = Chain.previousId(before)
+  for (;;) {
+    const read = (id: string) => Effect.orElseSucceed(storage.read(id, "none"), () => undefined)
+    const at = chain.at(-1)!
+    const loaded = yield* read(at)
+    const before = loaded === undefined ? undefined : first(loaded.journal)?.continues
+    const earlier = before === undefined ? undefined : yield* read(before)
+    // A fork has what its source went on from.
+    if (earlier === undefined || Chain.successor(earlier) !== at) return chain.toReversed()
+    chain.push(earlier.journal.runId)
   }
-  return chain.toReversed()
 })
 
 const isOpen = (storage: Storage["Service"], runId: string) =>
@@ -221,7 +227,7 @@ export const end = Effect.fnUntraced(
     let status = yield* endOf(runId)
     while (status.continuedAs !== undefined) {
       const next = status.continuedAs
-      yield* until([next], Effect.map(storage.version(next), (version) => version !== ""))
+      yield* until([next], Chain.exists(storage, next))
       status = yield* endOf(next)
     }
     return status

@@ -154,8 +154,16 @@ const make = Effect.fnUntraced(
     let state: Health["state"] = "working"
     let lookedAt: number | undefined
     let failure: string | undefined
-    /** When all that is due is to be looked at; UTC milliseconds. */
+    /** When all that is due is to be looked at; UTC milliseconds, `Infinity` while that is under way. */
     let nextLook = 0
+    /** When a timer goes off that no look has seen as due; UTC milliseconds. */
+    let wakes = Infinity
+    let looking: Fiber.Fiber<void> | undefined
+
+    const wakeAt = (at: number) => {
+      wakes = Math.min(wakes, at)
+      if (nextLook !== Infinity) nextLook = Math.min(nextLook, at)
+    }
 
     const hear = (runId: string, known?: Loaded) => {
       // What was posted may be what it waited for.
@@ -199,26 +207,27 @@ const make = Effect.fnUntraced(
       }
       if (verdict._tag === "Redeliver") postpone(runId, verdict.after)
       if (verdict._tag === "Waits" && verdict.until !== undefined) {
-        if (tellsTimers) nextLook = Math.min(nextLook, verdict.until)
+        if (tellsTimers) wakeAt(verdict.until)
         else alarms.set(runId, verdict.until)
       }
     })
 
     /** Puts a run in the line of its workflow, where limits are kept. */
-    const sorted = Effect.fnUntraced(function*(runId: string) {
+    const sorted = Effect.fnUntraced(function*({ how, runId }: Queue.Taken) {
       const { journal } = yield* storage.read(runId, "none")
       const first = Journal.first(journal)
-      if (first !== undefined) queue.add(runId, first.workflow ?? "")
-    }, (sorting, runId) =>
+      // When this is over, it may be that nothing is begun any more.
+      if (first !== undefined && state === "working") queue.add(runId, first.workflow ?? "", how)
+    }, (sorting, { how, runId }) =>
       Effect.catch(sorting, (error) =>
         Effect.sync(() =>
           // Of what cannot be read the verdict says more.
-          error._tag === "JournalCorrupt" ? queue.add(runId, "") : postpone(runId, 1_000)
+          error._tag === "JournalCorrupt" ? queue.add(runId, "", how) : postpone(runId, 1_000)
         )))
 
     const drive = (taken: Queue.Taken) => {
       const { runId, workflow } = taken
-      return (queue.isLimited && workflow === undefined ? sorted(runId) : driven(runId)).pipe(
+      return (queue.isLimited && workflow === undefined ? sorted(taken) : driven(runId)).pipe(
         Effect.catchCause((cause) => {
           if (Cause.hasInterruptsOnly(cause)) return Effect.void
           postpone(runId, 1_000)
@@ -247,16 +256,17 @@ const make = Effect.fnUntraced(
     /** Looks at all that is due. */
     const look = Effect.gen(function*() {
       const now = clock.currentTimeMillisUnsafe()
-      const jitter = 0.8 + 0.4 * (yield* Random.next)
-      nextLook = now + pollMillis * jitter
+      const before = queue.arrivals()
       const wake = yield* storage.nextWake(now)
-      if (wake !== undefined) nextLook = Math.min(nextLook, wake)
+      if (wake !== undefined) wakes = Math.min(wakes, wake)
       // In another order than other workers, which would meet this one at every run.
       const due = yield* Random.shuffle(yield* storage.due(now))
       const isDue = new Set(due)
       // What is not due any more has gone on, or ended, elsewhere.
       for (const runId of left.keys()) if (!isDue.has(runId)) left.delete(runId)
-      for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId)
+      for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId, undefined, "found")
+      // Nor does it take up what its workflow may; what came meanwhile was not to be seen.
+      queue.keep((runId, arrival) => arrival > before || isDue.has(runId) || running.has(runId))
       lookedAt = now
       failure = undefined
     }).pipe(Effect.catchCause((cause) => {
@@ -270,9 +280,26 @@ const make = Effect.fnUntraced(
       for (const [runId, at] of alarms) {
         if (at > now) continue
         alarms.delete(runId)
-        queue.add(runId)
+        queue.add(runId, undefined, "found")
       }
     }
+
+    /** One look at a time, beside whatever is driven: with many that are due it takes a while. */
+    const startLook = Effect.uninterruptible(Effect.gen(function*() {
+      const jitter = 0.8 + 0.4 * (yield* Random.next)
+      const from = clock.currentTimeMillisUnsafe()
+      wakes = Infinity
+      nextLook = Infinity
+      looking = yield* Effect.forkDetach(Effect.interruptible(Effect.ensuring(
+        look,
+        Effect.sync(() => {
+          const now = clock.currentTimeMillisUnsafe()
+          // It rests as long as it looked, so that looking never is what a worker mostly does.
+          nextLook = Math.max(now + (now - from), Math.min(wakes, from + pollMillis * jitter))
+          signal.raise()
+        })
+      )))
+    }))
 
     // Nothing is forked that is not known to be running.
     const launch = Effect.uninterruptible(Effect.gen(function*() {
@@ -289,7 +316,7 @@ const make = Effect.fnUntraced(
       signal.lower()
       const now = clock.currentTimeMillisUnsafe()
       ring(now)
-      if (now >= nextLook) yield* look
+      if (now >= nextLook) yield* startLook
       yield* launch
       let next = Math.min(nextLook, queue.nextAt(clock.currentTimeMillisUnsafe()))
       for (const at of alarms.values()) if (at < next) next = at
@@ -302,7 +329,8 @@ const make = Effect.fnUntraced(
       state = "draining"
       unhear()
       yield* Fiber.interrupt(looping)
-      queue.clear()
+      if (looking !== undefined) yield* Fiber.interrupt(looking)
+      queue.keep(() => false)
       yield* Effect.timeoutOption(Fiber.awaitAll(Array.from(running.values())), drain)
       yield* Fiber.interruptAll(Array.from(running.values()))
     })

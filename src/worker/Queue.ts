@@ -1,6 +1,7 @@
 /**
  * What waits to be driven, and which of it is next: the oldest of the workflow with the highest priority that is
- * within its limits.
+ * within its limits. What somebody told of and what was found due take turns, so that neither waits behind a crowd
+ * of the other.
  *
  * It owns that order and those limits; who drives says what has begun and what is over. Of a workflow without a
  * limit nothing is counted.
@@ -13,8 +14,11 @@ interface Line {
   readonly priority: number
   readonly concurrency: number
   readonly bucket: Bucket | undefined
-  /** Run ids, each with the number of its arrival. */
-  readonly waiting: Map<string, number>
+  /** Run ids, each with the number of its arrival: those that somebody told of, and those that were found due. */
+  readonly told: Map<string, number>
+  readonly found: Map<string, number>
+  /** Whether the last one taken was told of: then it is the others' turn. */
+  wasTold: boolean
   running: number
 }
 
@@ -22,7 +26,7 @@ export interface Queue {
   /** Whether limits are to be kept, so that the workflow of a run has to be known before it is driven. */
   readonly isLimited: boolean
   /** Adds a run, unless it waits already. */
-  readonly add: (runId: string, workflow?: string) => void
+  readonly add: (runId: string, workflow?: string, how?: "told" | "found") => void
   /** Takes the next run that may begin now, among those that `isFree` lets through. */
   readonly take: (now: number, isFree: (runId: string) => boolean) => Taken | undefined
   /** Says that a run is driven no more. */
@@ -30,13 +34,17 @@ export interface Queue {
   /** When a run may begin that waits only for the rate of its workflow; UTC milliseconds, `Infinity` for none. */
   readonly nextAt: (now: number) => number
   readonly size: () => number
-  readonly clear: () => void
+  /** The number of the last arrival. */
+  readonly arrivals: () => number
+  /** Drops what does not pass. */
+  readonly keep: (passes: (runId: string, arrival: number) => boolean) => void
 }
 
 export interface Taken {
   readonly runId: string
   /** Undefined of a run whose workflow nobody has said. */
   readonly workflow: string | undefined
+  readonly how: "told" | "found"
 }
 
 export const make = (limits: Limits): Queue => {
@@ -53,7 +61,9 @@ export const make = (limits: Limits): Queue => {
       priority: workflow === undefined ? Infinity : priority,
       concurrency,
       bucket: rate === undefined ? undefined : makeBucket(rate),
-      waiting: new Map<string, number>(),
+      told: new Map<string, number>(),
+      found: new Map<string, number>(),
+      wasTold: false,
       running: 0
     }
     lines.set(workflow, line)
@@ -61,40 +71,54 @@ export const make = (limits: Limits): Queue => {
   }
 
   const waits = (runId: string) => {
-    for (const { waiting } of lines.values()) if (waiting.has(runId)) return true
+    for (const { found, told } of lines.values()) {
+      if (told.has(runId) || found.has(runId)) return true
+    }
     return false
   }
 
-  /** The oldest of a line that is free. */
-  const first = ({ waiting }: Line, isFree: (runId: string) => boolean) => {
-    for (const one of waiting) if (isFree(one[0])) return one
+  /** The next of a line that is free. */
+  const first = (
+    { found, told, wasTold }: Line,
+    isFree: (runId: string) => boolean
+  ):
+    | { readonly runId: string; readonly arrival: number; readonly how: Taken["how"] }
+    | undefined =>
+  {
+    for (const waiting of wasTold ? [found, told] : [told, found]) {
+      for (const [runId, arrival] of waiting) {
+        if (isFree(runId)) return { runId, arrival, how: waiting === told ? "told" : "found" }
+      }
+    }
     return undefined
   }
 
   return {
     isLimited,
-    add: (runId, workflow) => {
-      if (!waits(runId)) lineOf(workflow).waiting.set(runId, ++arrivals)
+    add: (runId, workflow, how = "told") => {
+      if (!waits(runId)) lineOf(workflow)[how].set(runId, ++arrivals)
     },
     take: (now, isFree) => {
-      let best: { readonly taken: Taken; readonly line: Line; readonly arrival: number } | undefined
+      let best:
+        | (Taken & { readonly line: Line; readonly arrival: number })
+        | undefined
       for (const [workflow, line] of lines) {
         if (line.running >= line.concurrency) continue
         if (line.bucket !== undefined && line.bucket.nextAt(now) > now) continue
         if (best !== undefined && line.priority < best.line.priority) continue
         const found = first(line, isFree)
         if (found === undefined) continue
-        const [runId, arrival] = found
-        if (best === undefined || line.priority > best.line.priority || arrival < best.arrival) {
-          best = { taken: { runId, workflow }, line, arrival }
-        }
+        if (
+          best === undefined || line.priority > best.line.priority || found.arrival < best.arrival
+        ) best = { ...found, workflow, line }
       }
       if (best === undefined) return undefined
-      const { line, taken } = best
-      line.waiting.delete(taken.runId)
+      const { how, line, runId, workflow } = best
+      line[how].delete(runId)
+      line.wasTold = how === "told"
       line.running++
       line.bucket?.take(now)
-      return taken
+      return { runId, workflow, how }
     },
     over: ({ workflow }) => {
       const line = lines.get(workflow)
@@ -102,8 +126,9 @@ export const make = (limits: Limits): Queue => {
     },
     nextAt: (now) => {
       let next = Infinity
-      for (const { bucket, concurrency, running, waiting } of lines.values()) {
-        if (bucket === undefined || waiting.size === 0 || running >= concurrency) continue
+      for (const { bucket, concurrency, found, running, told } of lines.values()) {
+        if (bucket === undefined || running >= concurrency) continue
+        if (told.size + found.size === 0) continue
         // One that may begin now waits for a place, or for itself to be over.
         const at = bucket.nextAt(now)
         if (at > now) next = Math.min(next, at)
@@ -112,11 +137,18 @@ export const make = (limits: Limits): Queue => {
     },
     size: () => {
       let sum = 0
-      for (const { waiting } of lines.values()) sum += waiting.size
+      for (const { found, told } of lines.values()) sum += told.size + found.size
       return sum
     },
-    clear: () => {
-      for (const { waiting } of lines.values()) waiting.clear()
+    arrivals: () => arrivals,
+    keep: (passes) => {
+      for (const { found, told } of lines.values()) {
+        for (const waiting of [told, found]) {
+          for (const [runId, arrival] of waiting) {
+            if (!passes(runId, arrival)) waiting.delete(runId)
+          }
+        }
+      }
     }
   }
 }

@@ -75,14 +75,17 @@ export const makeContract = (name: string, options: Options): Erased => {
     options,
     "~callee": { program },
     enqueue: Effect.fnUntraced(function*(input, { debounce, idempotencyKey, ...runOptions } = {}) {
-      const given = idempotencyKey === undefined
-        ? runOptions
-        : { ...runOptions, runId: yield* RunId.ofKey(name, idempotencyKey) }
-      const { begin: how, runId } = yield* begin(program, options, input, given)
+      const named = idempotencyKey === undefined
+        ? runOptions.runId
+        : yield* RunId.ofKey(name, idempotencyKey)
+      // Each round is a run of its own, whatever id its input stands for.
+      const runId = debounce === undefined ? named : named ?? RunId.createRunId()
+      const given = { ...runOptions, runId }
+      const begun = yield* begin(program, options, input, given)
       yield* debounce === undefined
-        ? Interpreter.enqueue(program, runId, how)
-        : Debounce.call(name, runId, how, debounce)
-      return runId
+        ? Interpreter.enqueue(program, begun.runId, begun.begin)
+        : Debounce.call(name, begun.runId, begun.begin, debounce)
+      return begun.runId
     }),
     send: (runId, event) =>
       Effect.flatMap(

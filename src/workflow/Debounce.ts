@@ -12,8 +12,8 @@ import * as Interpreter from "../Interpreter.ts"
 import type { Begin } from "../Opening.ts"
 import * as RunId from "../RunId.ts"
 import * as Runs from "../Runs.ts"
-import { Storage } from "../Storage.ts"
 import { makeProgram } from "./Program.ts"
+import { InputRejected } from "./Results.ts"
 import type { Debounce } from "./Types.ts"
 
 /** What a call asks for; times are milliseconds. */
@@ -42,27 +42,35 @@ const millisOf = (duration: Duration.Input) => Duration.toMillis(Duration.fromIn
 export const call = Effect.fnUntraced(
   function*(workflow: string, runId: string, begin: Begin, { atMost, key, wait }: Debounce) {
     const name = nameOf(workflow)
-    const debouncer = yield* RunId.ofKey(name, key)
     const input = begin.metadata()
     const asked: typeof Call.Type = {
       runId,
       ...(input === undefined ? undefined : { input }),
       ...(begin.durability === undefined ? undefined : { durability: begin.durability }),
       wait: millisOf(wait),
-      ...(atMost === undefined ? undefined : { atMost: millisOf(atMost) })
+      ...(atMost === undefined || millisOf(atMost) === Infinity
+        ? undefined
+        : { atMost: millisOf(atMost) })
+    }
+    if (millisOf(wait) === Infinity) {
+      const why = "debounce waits without end: a finite time is allowed"
+      return yield* new InputRejected({ runId, workflow, why })
     }
     const program = makeProgram(name, options, undefined)
     const event = { eventName: "call", value: asked, eventId: RunId.createRunId() }
-    const sent = Effect.andThen(
-      Interpreter.enqueue(program, debouncer, { metadata: () => undefined }),
-      Runs.send(debouncer, event, { workflow: name })
-    )
-    // Somebody has cancelled or removed it: the key gets a new one.
-    const storage = yield* Storage
-    yield* sent.pipe(
-      Effect.tapErrorTag("RunClosed", () => storage.remove(debouncer)),
-      Effect.retry({ while: ({ _tag }) => _tag === "RunClosed" || _tag === "RunNotFound" }),
-      Effect.catchTag("RunClosed", Effect.die)
-    )
+    // A key whose debouncer somebody has cancelled gets another one.
+    for (let nth = 1;; nth++) {
+      const debouncer = yield* RunId.ofKey(workflow, nth === 1 ? key : `${key}#${nth}`, prefix)
+      const sent = yield* Effect.andThen(
+        Interpreter.enqueue(program, debouncer, { metadata: () => undefined }),
+        Runs.send(debouncer, event, { workflow: name })
+      ).pipe(
+        Effect.as(true),
+        // Removed in between: it is begun again.
+        Effect.retry({ while: ({ _tag }) => _tag === "RunNotFound" }),
+        Effect.catchTag("RunClosed", () => Effect.succeed(false))
+      )
+      if (sent) return
+    }
   }
 )

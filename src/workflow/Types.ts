@@ -220,9 +220,10 @@ export type EnqueueOptions =
   & Pick<RunOptions, "durability">
   & {
     /**
-     * The run begins when no other call with this key has come for a while, with the input of the last one. The id that
-     * a call gives back is that of its own run, which is never there if another call took its place. A worker must know
-     * the workflow. For each key a small run stays parked.
+     * The run begins when no other call with this key has come for a while, with the input of the last one. A call gives
+     * back the id of its own run: the one it names, else a new one each time. It is never there if another call took its
+     * place, and begins no second run where it has begun one. A worker must know the workflow. For each key a small run
+     * stays parked.
      */
     readonly debounce?: Debounce | undefined
   }

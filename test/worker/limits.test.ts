@@ -283,7 +283,7 @@ describe("a rate", () => {
         expect(began).toEqual(["a"])
         for (const id of ["b", "c"]) yield* limited.resume(id)
         expect(began).toEqual(["a", "b", "c"])
-        yield* pass(3_600_000 + 1_000)
+        for (let minute = 0; minute <= 60; minute++) yield* pass(60_000)
         expect(began).toEqual(["a", "b", "c", "d"])
       }))
     }))

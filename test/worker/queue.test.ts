@@ -15,6 +15,7 @@ type Name = (typeof names)[number]
 
 /** What waits, oldest first, kept apart from the queue. */
 interface Waiting {
+  readonly how: "told"
   readonly runId: string
   readonly workflow: Name
 }
@@ -94,7 +95,9 @@ describe("a queue", () => {
           if (verb === "add") {
             const runId = `r${n}`
             queue.add(runId, workflow)
-            if (waiting.every((one) => one.runId !== runId)) waiting.push({ runId, workflow })
+            if (waiting.every((one) => one.runId !== runId)) {
+              waiting.push({ runId, workflow, how: "told" })
+            }
           } else if (verb === "take") {
             // One that is driven is not taken again, and here and there one is not free for another reason.
             const isFree = (runId: string) =>
@@ -231,7 +234,7 @@ describe("a rate", () => {
             if (early > now) expect(queue.take(early, always)).toBeUndefined()
             now = next
             expect(queue.nextAt(now)).toBe(Infinity)
-            expect(queue.take(now, always)).toEqual({ runId: `r${n}`, workflow: "a" })
+            expect(queue.take(now, always)).toMatchObject({ runId: `r${n}`, workflow: "a" })
           }
         }
       ),
@@ -309,7 +312,7 @@ describe("a workflow", () => {
     for (const name of odd) for (let n = 0; n < 20; n++) queue.add(`${name} ${n}`, name)
     queue.add("of a", "a")
     queue.add("unnamed")
-    expect(queue.take(0, always)).toEqual({ runId: "unnamed", workflow: undefined })
+    expect(queue.take(0, always)).toMatchObject({ runId: "unnamed", workflow: undefined })
     expect(queue.take(0, always)?.runId).toBe("of a")
     for (const name of odd) {
       for (let n = 0; n < 20; n++) expect(queue.take(0, always)?.runId).toBe(`${name} ${n}`)
@@ -328,10 +331,53 @@ it("a queue that is cleared has nothing, and takes more", () => {
   queue.add("z")
   expect(queue.take(0, always)?.runId).toBe("z")
   expect(queue.take(0, always)?.runId).toBe("x")
-  queue.clear()
+  queue.keep(() => false)
   expect(queue.size()).toBe(0)
   expect(queue.nextAt(0)).toBe(Infinity)
   expect(queue.take(10_000, always)).toBeUndefined()
   queue.add("y", "a")
   expect(queue.take(10_000, always)?.runId).toBe("y")
+})
+
+describe("what was told of and what was found due", () => {
+  const order = (queue: Queue.Queue) => {
+    const seen: Array<string> = []
+    for (;;) {
+      const taken = queue.take(0, always)
+      if (taken === undefined) return seen
+      seen.push(taken.runId)
+    }
+  }
+
+  it("take turns, each in its order", () => {
+    const queue = Queue.make({})
+    for (const n of [1, 2, 3, 4]) queue.add(`due ${n}`, undefined, "found")
+    for (const n of [1, 2]) queue.add(`told ${n}`)
+    expect(order(queue)).toEqual(["told 1", "due 1", "told 2", "due 2", "due 3", "due 4"])
+  })
+
+  it("are one run when it is both", () => {
+    const queue = Queue.make({})
+    queue.add("r", undefined, "found")
+    queue.add("r")
+    queue.add("r", "a", "found")
+    expect(order(queue)).toEqual(["r"])
+  })
+
+  it("do not change who has the higher priority", () => {
+    const queue = Queue.make({ high: { priority: 1 } })
+    queue.add("low", "low")
+    for (const n of [1, 2]) queue.add(`high ${n}`, "high", "found")
+    expect(order(queue)).toEqual(["high 1", "high 2", "low"])
+  })
+
+  it("are dropped by whether they pass, and by when they came", () => {
+    const queue = Queue.make({})
+    queue.add("old")
+    queue.add("due", undefined, "found")
+    const before = queue.arrivals()
+    queue.add("new")
+    queue.keep((runId, arrival) => arrival > before || runId === "due")
+    expect(order(queue)).toEqual(["new", "due"])
+  })
 })
