@@ -18,7 +18,6 @@ import * as Status from "./Status.ts"
 import { Storage } from "./Storage.ts"
 import * as Token from "./Token.ts"
 import { TokenRejected } from "./Token.ts"
-import { until } from "./Until.ts"
 
 /** An event as a caller sends it. `eventId` makes sending it again harmless; `key` picks the wait. */
 export interface Sent {

@@ -21,7 +21,6 @@ import {
   makeWatchers,
   Moved,
   type OnChange,
-  type OnHint,
   type Page,
   type Posted,
   type Query,

@@ -15,6 +15,7 @@ import * as Held from "../sql/Held.ts"
 import {
   type Columns,
   columnsOf,
+  dueOf,
   isoOf,
   pageOf,
   placeOf,
@@ -268,14 +269,15 @@ export const make = (
       }),
     due: (now) =>
       Effect.gen(function*() {
-        const found = yield* ask<{ run_id: string }>(
+        const found = yield* ask<{ run_id: string; is_sure: boolean }>(
           "find the runs that are due",
           asks.due,
           now,
           yield* dead(now)
         )
+        const runs = found.map(({ is_sure, run_id }) => ({ runId: run_id, isSure: is_sure }))
         // As many as go in one statement.
-        return yield* Storage.scanDue(driver, found.map(({ run_id }) => run_id), now, 64)
+        return yield* dueOf(driver, runs, now, 64)
       }),
     remove: (runId) =>
       Effect.map(

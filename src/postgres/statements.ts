@@ -128,18 +128,20 @@ export const statements = (schema: string, channel: string) => {
         AND ($7::text IS NULL OR $7 = CASE
           WHEN l.owner IS NULL THEN r.alone WHEN r.state = 'pending' THEN 'running' ELSE r.state END)
       ORDER BY r.run_id LIMIT $8::int`,
-    due: `SELECT run_id FROM (
-        SELECT run_id FROM ${t("runs")} WHERE alone = 'pending'
-        UNION SELECT run_id FROM ${t("runs")} WHERE wake_at IS NOT NULL AND wake_at <= $1::bigint
-        UNION SELECT run_id FROM ${t("inbox")} WHERE NOT taken
-        UNION SELECT p.run_id FROM ${t("runs")} p, json_array_elements_text(p.children) c
+    due: `SELECT run_id, bool_or(is_sure) AS is_sure FROM (
+        SELECT run_id, true AS is_sure FROM ${t("runs")} WHERE alone = 'pending'
+        UNION ALL SELECT run_id, alone = 'suspended' FROM ${t("runs")}
+          WHERE wake_at IS NOT NULL AND wake_at <= $1::bigint
+        UNION ALL SELECT run_id, false FROM ${t("inbox")} WHERE NOT taken
+        UNION ALL SELECT p.run_id, p.alone = 'suspended'
+          FROM ${t("runs")} p, json_array_elements_text(p.children) c
           JOIN ${t("runs")} k ON k.run_id = c
           WHERE p.children IS NOT NULL AND k.alone IN ('success', 'failed', 'cancelled', 'continued')
-        UNION SELECT p.run_id FROM ${t("runs")} p WHERE p.alone = 'continued'
+        UNION ALL SELECT p.run_id, true FROM ${t("runs")} p WHERE p.alone = 'continued'
           AND NOT EXISTS (SELECT 1 FROM ${t("runs")} n WHERE n.run_id = p.successor)
       ) candidates WHERE NOT EXISTS (
         SELECT 1 FROM ${t("leases")} l WHERE l.run_id = candidates.run_id AND ${held}
-      )`,
+      ) GROUP BY run_id`,
     nextWake: `SELECT min(wake_at)::text AS at FROM ${t("runs")} WHERE wake_at > $1::bigint`,
     remove: `WITH entries AS (
         DELETE FROM ${t("entries")} WHERE run = (SELECT key FROM ${t("runs")} WHERE run_id = $1)

@@ -237,8 +237,9 @@ export const current = Effect.fnUntraced(
 export const timingOf = ({ journal }: Loaded): Ticks.Timing | undefined => {
   const last = journal.entries.at(-1)
   if (last?.type === "continue") return (last.metadata as unknown as State).timing
-  if (last === undefined || Journal.isEnd(last)) return undefined
-  return (Journal.first(journal)?.metadata as unknown as State).timing
+  const first = Journal.first(journal)
+  if (last === undefined || first === undefined || Journal.isEnd(last)) return undefined
+  return (first.metadata as unknown as State).timing
 }
 
 /** Why a schedule does not get on with its ticks; undefined when it does. */

@@ -4,7 +4,8 @@
  *
  * The last line holds what a run waits for and what it came to; the row does not repeat it.
  */
-import { Journal, type Storage } from "../index.ts"
+import * as Effect from "effect/Effect"
+import { Journal, Storage } from "../index.ts"
 import * as Status from "../Status.ts"
 
 /**
@@ -170,4 +171,19 @@ export const pageOf = (
     })),
     ...(rows.length > limit ? { cursor: page.at(-1)?.runId ?? after } : undefined)
   }
+}
+
+/** Those that are due: of posts that are not taken only the journal says whether the run takes them. */
+export const dueOf = (
+  driver: Storage.Driver,
+  found: ReadonlyArray<{ readonly runId: string; readonly isSure: boolean }>,
+  now: number,
+  concurrency?: number
+): Effect.Effect<ReadonlyArray<string>> => {
+  const sure = found.flatMap(({ isSure, runId }) => isSure ? [runId] : [])
+  const others = found.flatMap(({ isSure, runId }) => isSure ? [] : [runId])
+  return Effect.map(
+    Storage.scanDue(driver, others, now, concurrency),
+    (due) => [...sure, ...due].toSorted()
+  )
 }

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import * as Held from "../sql/Held.ts"
-import { type Columns, isoOf, pageOf, toColumn, versionOf } from "../sql/Index.ts"
+import { type Columns, dueOf, isoOf, pageOf, toColumn, versionOf } from "../sql/Index.ts"
 import { holderOf, type LeaseRow } from "../sql/Lease.ts"
 import { beside, isConflict, Own, sameClient, unavailable } from "../sql/Transaction.ts"
 import * as Status from "../Status.ts"
@@ -324,20 +324,26 @@ export const make = (
         Effect.flatMap(
           look("find the runs that are due", () =>
             prepare(
-              `SELECT run_id FROM (
-                SELECT run_id FROM reprise_runs WHERE alone = 'pending'
-                UNION SELECT run_id FROM reprise_runs WHERE wake_at IS NOT NULL AND wake_at <= $now
-                UNION SELECT run_id FROM reprise_inbox WHERE taken = 0
-                UNION SELECT p.run_id FROM reprise_runs p, json_each(p.children) c
-                  JOIN reprise_runs k ON k.run_id = c.value
-                  WHERE p.children IS NOT NULL
+              // Each part by its own index, and in this order: the planner would merge them, and scan all runs.
+              `SELECT run_id, max(is_sure) AS is_sure FROM (
+                SELECT run_id, 1 AS is_sure FROM reprise_runs WHERE alone = 'pending'
+                UNION ALL SELECT run_id, alone = 'suspended' FROM reprise_runs
+                  WHERE wake_at IS NOT NULL AND wake_at <= $now
+                UNION ALL SELECT run_id, 0 FROM reprise_inbox WHERE taken = 0
+                UNION ALL SELECT p.run_id, p.alone = 'suspended'
+                  FROM reprise_runs p CROSS JOIN json_each(p.children) c CROSS JOIN reprise_runs k
+                  WHERE p.children IS NOT NULL AND k.run_id = c.value
                     AND k.alone IN ('success', 'failed', 'cancelled', 'continued')
-                UNION SELECT p.run_id FROM reprise_runs p WHERE p.alone = 'continued'
+                UNION ALL SELECT p.run_id, 1 FROM reprise_runs p WHERE p.alone = 'continued'
                   AND NOT EXISTS (SELECT 1 FROM reprise_runs n WHERE n.run_id = p.successor)
               ) WHERE run_id NOT IN (SELECT run_id FROM reprise_leases
-                WHERE until > $now AND owner NOT IN (SELECT value FROM json_each($dead)))`
-            ).all({ now, dead }).map((row) => row.run_id as string)),
-          (runIds) => Storage.scanDue(driver, runIds, now)
+                WHERE until > $now AND owner NOT IN (SELECT value FROM json_each($dead)))
+              GROUP BY run_id`
+            ).all({ now, dead }).map((row) => ({
+              runId: row.run_id as string,
+              isSure: row.is_sure === 1
+            }))),
+          (found) => dueOf(driver, found, now)
         )),
     nextWake: (now) =>
       look("find the next timer", () => {

@@ -23,7 +23,7 @@ export const workerBugs: ReadonlyArray<Bug<keyof typeof workers>> = [
   {
     bug: "drive a run before its workflow is known",
     file: "Worker.ts",
-    from: "queue.isLimited && workflow === undefined ? sorted(runId) : driven(runId)",
+    from: "queue.isLimited && workflow === undefined ? sorted(taken) : driven(runId)",
     to: "driven(runId)",
     check: "limitsHeld"
   },
@@ -51,8 +51,8 @@ export const workerBugs: ReadonlyArray<Bug<keyof typeof workers>> = [
   {
     bug: "let the oldest go first, whatever its priority",
     file: "worker/Queue.ts",
-    from: "line.priority > best.line.priority || arrival < best.arrival",
-    to: "arrival < best.arrival",
+    from: "line.priority > best.line.priority || found.arrival < best.arrival",
+    to: "found.arrival < best.arrival",
     check: "highestFirst"
   },
   // the worker
@@ -95,8 +95,8 @@ export const workerBugs: ReadonlyArray<Bug<keyof typeof workers>> = [
   {
     bug: "make one run of one key in two workflows",
     file: "RunId.ts",
-    from: "const text = `${name}:${key}`",
-    to: "const text = `key:${key}`",
+    from: "const text = `${prefix}${name}:${key}`",
+    to: "const text = `${prefix}key:${key}`",
     check: "keysApart"
   },
   {
@@ -173,8 +173,7 @@ export const workerBugs: ReadonlyArray<Bug<keyof typeof workers>> = [
   {
     bug: "take a run away that has not handed over",
     file: "Runs.ts",
-    from:
-      "if (continuedAs !== undefined && (yield* storage.version(continuedAs)) === \"\") continue",
+    from: "if (continuedAs !== undefined && !(yield* isThere(storage, continuedAs))) continue",
     to: "",
     check: "pendingKept"
   }

@@ -256,7 +256,7 @@ export const debounced = inWorld((reprise) =>
     yield* pass(4_999)
     assert.deepEqual(began, [])
     yield* pass(1)
-    assert.deepEqual(began.toSorted(), ["b", "other"])
+    assert.deepEqual(new Set(began), new Set(["b", "other"]))
     yield* call("c", "k")
     yield* pass(5_000)
     assert.equal(began.at(-1), "c")

@@ -3,7 +3,7 @@
  * calls at one moment from several processes, deaths at every write, and inputs that are more than JSON.
  */
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { Effect, Layer, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { JournalCodec, Runs, Storage, Worker, Workflow } from "reprise"
 import { everywhere, type Program, run, together } from "../support/together.ts"
@@ -44,10 +44,45 @@ const resultsOf = (workflow: string) =>
   )
 
 const oddKeys = [
-  ...["", " ", "  ", "/", "a/b", "a\\b", "../..", ".", "..", "%2F", "a:b", ":", "~"],
-  ...["ä", "日本", "🙂", "\n", "\0", "\u001b[31m", "é", "e\u0301", "A", "a", "ſ", "s"],
-  ...["x".repeat(150), "x".repeat(10_000), "x".repeat(10_001), "-".repeat(300), "ä".repeat(300)],
-  ...["__proto__", "constructor", "null", "undefined", "1", "01", "1.0", "a\u200b", "\ufeffa"]
+  "",
+  " ",
+  "  ",
+  "/",
+  "a/b",
+  "a\\b",
+  "../..",
+  ".",
+  "..",
+  "%2F",
+  "a:b",
+  ":",
+  "~",
+  "ä",
+  "日本",
+  "🙂",
+  "\n",
+  "\0",
+  "\u001b[31m",
+  "é",
+  "e\u0301",
+  "A",
+  "a",
+  "ſ",
+  "s",
+  "x".repeat(150),
+  "x".repeat(10_000),
+  "x".repeat(10_001),
+  "-".repeat(300),
+  "ä".repeat(300),
+  "__proto__",
+  "constructor",
+  "null",
+  "undefined",
+  "1",
+  "01",
+  "1.0",
+  "a\u200b",
+  "\ufeffa"
 ]
 
 describe("an odd key", () => {

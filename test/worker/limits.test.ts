@@ -64,7 +64,7 @@ const lab = () => {
       Effect.suspend(() => {
         const done = under.get(id)
         return done === undefined
-          ? Effect.die(new Error(`${id} is not under way, but ${Array.from(under.keys())}`))
+          ? Effect.die(new Error(`${id} is not under way, but ${Array.from(under.keys()).join()}`))
           : Deferred.succeed(done, undefined)
       }),
       settled
@@ -105,9 +105,18 @@ describe("a concurrency", () => {
         for (const id of ["slow1", "slow3", "slow4", "slow5"]) yield* letGo(id)
         for (const id of ["other3", "other2", "other1", "other4"]) yield* letGo(id)
         expect(began.toSorted()).toEqual([
-          ...["fast1", "fast2", "fast3"],
-          ...["other1", "other2", "other3", "other4"],
-          ...["slow1", "slow2", "slow3", "slow4", "slow5"]
+          "fast1",
+          "fast2",
+          "fast3",
+          "other1",
+          "other2",
+          "other3",
+          "other4",
+          "slow1",
+          "slow2",
+          "slow3",
+          "slow4",
+          "slow5"
         ])
         expect(Object.fromEntries(most)).toEqual({ slow: 2, other: 3 })
         expect(yield* health).toMatchObject({ waiting: 0, running: [] })

@@ -4,6 +4,7 @@
  * to look again.
  */
 import fc from "fast-check"
+import assert from "node:assert/strict"
 import { describe, expect, it } from "vitest"
 import type { Limits } from "../../src/worker/Limit.ts"
 import * as Queue from "../../src/worker/Queue.ts"
@@ -103,7 +104,7 @@ describe("a queue", () => {
             const isFree = (runId: string) =>
               runId !== `r${n}` && running.every((one) => one.runId !== runId)
             const best = expected(isFree)
-            expect(queue.take(now, isFree)).toEqual(best)
+            assert.deepEqual(queue.take(now, isFree), best)
             if (best !== undefined) {
               waiting = waiting.filter((one) => one !== best)
               running.push(best)
@@ -231,7 +232,7 @@ describe("a rate", () => {
             expect(next).toBeGreaterThan(now)
             // A billionth of the time of one, and a millisecond, are rounding errors.
             const early = next - 2 - Math.ceil(perMillis(rate) * 1e-9)
-            if (early > now) expect(queue.take(early, always)).toBeUndefined()
+            if (early > now) assert.equal(queue.take(early, always), undefined)
             now = next
             expect(queue.nextAt(now)).toBe(Infinity)
             expect(queue.take(now, always)).toMatchObject({ runId: `r${n}`, workflow: "a" })
