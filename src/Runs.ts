@@ -196,41 +196,69 @@ const mayBeEnd = (what: Changed) => what === "end" || what === "inbox"
  * result // => 42
  * ```
  */
-export const end = Effect.fnUntraced(
-  function*<E = never>(
-    runId: string,
-    /** Looks at every journal that is read, and fails when it is none to wait for. */
-    inspect: (journal: Journal) => Effect.Effect<void, E> = () => Effect.void
-  ): Effect.fn.Return<Status.Status, ReadError | RunNotFound | RunId.RunIdRejected | E, Storage> {
+export const end: <E = never>(
+  runId: string,
+  /** Looks at every journal that is read, and fails when it is none to wait for. */
+  inspect?: Inspect<E>
+) => Effect.Effect<Status.Status, EndError | E, Storage> = Effect.fnUntraced(
+  function*(runId, inspect = noInspection) {
     const storage = yield* Storage
-    const endOf = Effect.fnUntraced(function*(at: string) {
-      let seen: string | undefined
-      let status: Status.Status | undefined
-      const look = Effect.gen(function*() {
-        if (seen !== undefined && (yield* storage.version(at)) === seen) return false
-        const { journal, version } = yield* found(at, "last")
-        seen = version
-        yield* inspect(journal)
-        if (!isEnd(journal.entries.at(-1)!)) return false
-        status = Status.of(at, journal.entries)
-        return true
-      })
-      const after = (what: Changed) => {
-        // It has moved: nobody needs to ask.
-        if (what === "end") seen = undefined
-        // Where nobody looks by himself, every change is a reason to.
-        return storage.seesAll || mayBeEnd(what)
-      }
-      yield* until([at], look, { after })
-      return status!
-    })
-    let status = yield* endOf(runId)
+    let status = yield* endOf(storage, runId, inspect)
     while (status.continuedAs !== undefined) {
       const next = status.continuedAs
       yield* until([next], Chain.exists(storage, next))
-      status = yield* endOf(next)
+      status = yield* endOf(storage, next, inspect)
     }
     return status
+  }
+)
+
+type Inspect<E> = (journal: Journal) => Effect.Effect<void, E>
+
+type EndError = ReadError | RunNotFound | RunId.RunIdRejected
+
+const noInspection = () => Effect.void
+
+/** The state in which one run of a chain ended. */
+const endOf: <E>(
+  storage: Storage["Service"],
+  runId: string,
+  inspect: Inspect<E>
+) => Effect.Effect<Status.Status, EndError | E, Storage> = Effect.fnUntraced(
+  function*(storage, runId, inspect) {
+    const wait: Wait = { runId, seen: undefined, status: Status.empty(runId) }
+    const after = (what: Changed) => {
+      // It has moved: nobody needs to ask.
+      if (what === "end") wait.seen = undefined
+      // Where nobody looks by himself, every change is a reason to.
+      return storage.seesAll || mayBeEnd(what)
+    }
+    yield* until([runId], isOver(storage, wait, inspect), { after })
+    return wait.status
+  }
+)
+
+interface Wait {
+  readonly runId: string
+  /** The state of the journal that was read last. */
+  seen: string | undefined
+  status: Status.Status
+}
+
+const isOver: <E>(
+  storage: Storage["Service"],
+  wait: Wait,
+  inspect: Inspect<E>
+) => Effect.Effect<boolean, EndError | E, Storage> = Effect.fnUntraced(
+  function*(storage, wait, inspect) {
+    const { runId, seen } = wait
+    if (seen !== undefined && (yield* storage.version(runId)) === seen) return false
+    const { journal, version } = yield* found(runId, "last")
+    wait.seen = version
+    yield* inspect(journal)
+    if (!isEnd(journal.entries.at(-1)!)) return false
+    wait.status = Status.of(runId, journal.entries)
+    return true
   }
 )
 

@@ -26,12 +26,12 @@ export interface Until {
  * Succeeds when `check` does: checks now, after every change of the runs, at `wakeAt`, and four times a
  * second where there are changes that nobody tells of.
  */
-export const until = <E>(
+export const until: <E>(
   runIds: ReadonlyArray<string>,
   check: Effect.Effect<boolean, E, Storage>,
-  { after = () => true, polls = false, wakeAt = Infinity }: Until = {}
-): Effect.Effect<void, E, Storage> =>
-  Effect.gen(function*() {
+  options?: Until
+) => Effect.Effect<void, E, Storage> = Effect.fnUntraced(
+  function*(runIds, check, { after = anyChange, polls = false, wakeAt = Infinity } = {}) {
     const storage = yield* Storage
     const clock = yield* Effect.clockWith(Effect.succeed)
     const signal = Signal.make()
@@ -45,14 +45,6 @@ export const until = <E>(
       : storage.seesAll
       ? signal.raised
       : Effect.provideService(polled, Clock.Clock, realClock)
-    const checking = Effect.gen(function*() {
-      for (;;) {
-        signal.lower()
-        const rest = wakeAt - clock.currentTimeMillisUnsafe()
-        if (yield* check) return
-        yield* rest === Infinity || rest <= 0 ? changed : Effect.timeoutOption(changed, rest)
-      }
-    })
     const wakeUp = { at: wakeAt }
     const { wakeUps } = storage.live.activity
     if (wakeAt < Infinity) wakeUps.add(wakeUp)
@@ -60,5 +52,29 @@ export const until = <E>(
       wakeUps.delete(wakeUp)
       for (const stop of unwatch) stop()
     })
-    yield* Effect.ensuring(checking, stop)
-  })
+    yield* Effect.ensuring(checking(check, { changed, clock, signal, wakeAt }), stop)
+  }
+)
+
+const anyChange = () => true
+
+interface Checking {
+  readonly changed: Effect.Effect<void>
+  readonly clock: Clock.Clock
+  readonly signal: Signal.Signal
+  readonly wakeAt: number
+}
+
+const checking: <E>(
+  check: Effect.Effect<boolean, E, Storage>,
+  options: Checking
+) => Effect.Effect<void, E, Storage> = Effect.fnUntraced(
+  function*(check, { changed, clock, signal, wakeAt }) {
+    for (;;) {
+      signal.lower()
+      const rest = wakeAt - clock.currentTimeMillisUnsafe()
+      if (yield* check) return
+      yield* rest === Infinity || rest <= 0 ? changed : Effect.timeoutOption(changed, rest)
+    }
+  }
+)
