@@ -55,7 +55,8 @@ const onPostgres = (contender: string) => async () => {
   }
 }
 
-const rounds = { rounds: 3, warmUp: 1 }
+// A worker is there for long: what it does once it is warm.
+const rounds = { rounds: 4, warmUp: 3 }
 const s = await interleave(
   { ours: onSqlite("sqlite"), openworkflow: onSqlite("openworkflowOnSqlite") },
   rounds

@@ -50,7 +50,11 @@ const work = (
   { Worker }: Library,
   workflows: ReadonlyArray<any>,
   pace: Reprise.Worker.Pace = {}
-): Effect.Effect<Effect.Effect<Reprise.Worker.Health>, never, Storage | Scope.Scope> => {
+): Effect.Effect<
+  { readonly health: Effect.Effect<Reprise.Worker.Health> },
+  never,
+  Storage | Scope.Scope
+> => {
   const layer = Worker.layer({ workflows, poll: "400 days", drain: 0, ...pace }) as Layer.Layer<
     Reprise.Worker.Worker,
     never,
@@ -58,7 +62,7 @@ const work = (
   >
   return Effect.map(
     Layer.build(Layer.fresh(layer)),
-    (context) => Context.get(context, Worker.Worker).health
+    (context) => ({ health: Context.get(context, Worker.Worker).health })
   )
 }
 
@@ -158,7 +162,7 @@ export const drivenOnce = inWorld((reprise, storage) =>
   Effect.gen(function*() {
     const began: Array<string> = []
     const { enqueue, letGo, workflow } = gated(reprise, "slow", began)
-    const health = yield* work(reprise, [workflow])
+    const { health } = yield* work(reprise, [workflow])
     yield* enqueue("a")
     yield* settled
     storage.hint("a")
