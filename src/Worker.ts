@@ -267,6 +267,7 @@ const make = Effect.fnUntraced(
       for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId, undefined, "found")
       // Nor does it take up what its workflow may; what came meanwhile was not to be seen.
       queue.keep((runId, arrival) => arrival > before || isDue.has(runId) || running.has(runId))
+      for (const runId of enqueued.keys()) if (!isDue.has(runId)) enqueued.delete(runId)
       lookedAt = now
       failure = undefined
     }).pipe(Effect.catchCause((cause) => {

@@ -70,13 +70,14 @@ const idsOf = (tasks: ReadonlyArray<Task>) => tasks.map(({ id }) => id)
 
 /** Waits for so many more steps, unless there is nothing left to do; the client must not fail meanwhile. */
 const progress = (
-  { stepsOf }: Place,
+  { stepsOf, words }: Place,
   client: Process,
   many: number,
   tasks: ReadonlyArray<Task>
 ) => {
   const wanted = Math.min(stepsOf("did").length + many, 4 * tasks.length - 4)
   return until(`${wanted} steps are done`, () => {
+    expect(words("died"), "what the client died of").toEqual([])
     expect(client.child.exitCode ?? 0).toBe(0)
     return stepsOf("did").length >= wanted
   })

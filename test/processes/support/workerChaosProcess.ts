@@ -5,6 +5,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -229,7 +230,10 @@ const main = (options: Options) => {
     say("over", pid)
     // The channel to who started it would keep it.
     process.disconnect()
-  }).pipe(Effect.provide(storageOf(options)))
+  }).pipe(
+    Effect.provide(storageOf(options)),
+    Effect.tapCause((cause) => Effect.sync(() => say("died", pid, Cause.pretty(cause))))
+  )
 
   process.on("message", (message) => {
     ahead = Number(message)
