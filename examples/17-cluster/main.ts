@@ -5,7 +5,7 @@
  * With `DATABASE_URL` it uses a new database on that server; else a Postgres of its own. Leaves neither behind.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Clock, Console, Deferred, Effect, Layer, References } from "effect"
+import { Clock, Console, Deferred, Effect, Layer, Logger, References } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { type AddressInfo, createServer } from "node:net"
@@ -128,7 +128,9 @@ const [command, url = "", port] = process.argv.slice(2)
 
 const program: Effect.Effect<unknown, unknown> = command === "runner"
   ? Layer.launch(runner(url, Number(port))).pipe(
-    Effect.provideService(References.MinimumLogLevel, "Warn")
+    Effect.provideService(References.MinimumLogLevel, "Warn"),
+    // What a runner prints is the orders it works at; what it has to say besides goes elsewhere.
+    Effect.provideService(Logger.LogToStderr, true)
   )
   : command === "client"
   ? Effect.flatMap(

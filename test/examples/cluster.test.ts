@@ -20,7 +20,9 @@ describe("npm run example 17", () => {
 
   const shows = async (env: Readonly<Record<string, string>>) => {
     const { code, lines, stderr } = await runExample(directory, ["17"], env)
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+    // A runner may warn there that no other one is healthy: that is what the example brings about.
+    expect(stderr).not.toMatch(/ERROR|Error/)
+    expect(code).toBe(0)
     expect(lines.slice(7, 9)).toEqual([
       "order-1 is on its way; order-2 is on its way",
       "on two runners, a and b:"

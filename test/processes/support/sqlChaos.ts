@@ -48,6 +48,10 @@ export const chaos = async (options: Chaos) => {
     const isOver = (turn: number) => performance.now() >= (turn <= enough ? last : end)
     for (let turn = 1; !isOver(turn); turn++) {
       await wait(5 + chance.below(40))
+      if (turn % 10 === 0) {
+        done.looks++
+        await options.look()
+      }
       const at = chance.below(contenders.length)
       const one = contenders[at]!
       const dice = chance.below(10)
@@ -65,10 +69,6 @@ export const chaos = async (options: Chaos) => {
         one.kill("SIGKILL")
         contenders[at] = enter(chance.pick(kinds))
         done.kills++
-      }
-      if (turn % 10 === 0) {
-        done.looks++
-        await options.look()
       }
     }
   } finally {
