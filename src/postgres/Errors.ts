@@ -2,10 +2,12 @@
  * What Postgres's error codes mean for a storage. The codes are listed in appendix A of its manual,
  * https://www.postgresql.org/docs/current/errcodes-appendix.html.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type * as SqlError from "effect/sql/SqlError"
+import * as SqlError from "effect/sql/SqlError"
 import { Storage } from "../index.ts"
+import { Own } from "../sql/Transaction.ts"
 
 /** The five characters that the server gave, wherever the client keeps them. */
 export const codeOf = (error: unknown): string => {
@@ -19,6 +21,29 @@ export const codeOf = (error: unknown): string => {
 /** Whether the connection was lost or refused: what was under way may have been done, or not. */
 export const isLost = (error: SqlError.SqlError): boolean =>
   error.reason._tag === "ConnectionError" || /^(08|57P|53300)/.test(codeOf(error))
+
+/** The lost connection in a cause: the client cannot roll back then, and says that as a defect. */
+export const lostIn = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
+  for (const reason of cause.reasons) {
+    const error = Cause.isFailReason(reason)
+      ? reason.error
+      : Cause.isDieReason(reason)
+      ? reason.defect
+      : undefined
+    const seen = error instanceof Own ? error.error : error
+    if (SqlError.isSqlError(seen) && isLost(seen)) return seen
+  }
+  return undefined
+}
+
+/** Fails with a lost connection where a transaction dies of it. */
+export const failsIfLost = <A, E, R>(
+  transaction: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError.SqlError, R> =>
+  Effect.catchCause(transaction, (cause): Effect.Effect<never, E | SqlError.SqlError> => {
+    const lost = lostIn(cause)
+    return lost === undefined ? Effect.failCause(cause) : Effect.fail(lost)
+  })
 
 const reasonOf = (error: SqlError.SqlError): Storage.StorageError["reason"] => {
   const code = codeOf(error)

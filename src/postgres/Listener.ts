@@ -20,18 +20,18 @@ interface Listening extends SqlClient {
 const canListen = (client: SqlClient): client is Listening =>
   "listen" in client && typeof client.listen === "function"
 
-/** Calls `onRun` with the id of every run that somebody tells of, as long as the scope is open. */
+/** Calls `onNews` with all that somebody tells, as long as the scope is open. */
 export const start = (
   client: SqlClient,
   channel: string,
-  onRun: (runId: string) => void
+  onNews: (payload: string) => void
 ): Effect.Effect<void, never, Scope.Scope> => {
   // It keeps a connection for itself: a pool of one would have none left.
   if (!canListen(client) || (client.config?.maxConnections ?? 10) < 2) return Effect.void
   const listening = Effect.scoped(
     Effect.flatMap(
       client.listen(channel),
-      (news) => Effect.forever(Effect.map(Queue.take(news), ({ payload }) => onRun(payload)))
+      (news) => Effect.forever(Effect.map(Queue.take(news), ({ payload }) => onNews(payload)))
     )
   )
   return Effect.asVoid(

@@ -8,7 +8,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as SqlError from "effect/sql/SqlError"
 import { Storage } from "../index.ts"
 import { randomText } from "../RunId.ts"
 import * as Held from "../sql/Held.ts"
@@ -28,7 +27,8 @@ import * as Status from "../Status.ts"
 import type { ThisProcess } from "../storage/ThisProcess.ts"
 import type { Item } from "./appendParams.ts"
 import * as Asks from "./Asks.ts"
-import { isLost, patiently, toStorageError } from "./Errors.ts"
+import { failsIfLost, lostIn, patiently, toStorageError } from "./Errors.ts"
+import * as News from "./News.ts"
 import { statements } from "./statements.ts"
 
 export interface Options extends Pick<Asks.Options, "client" | "joins"> {
@@ -50,13 +50,10 @@ interface Row {
   readonly owner: string | null
 }
 
-export const make = (
-  { channel, client, joins, schema, self }: Options
-): Storage.Driver & { readonly changed: (runId: string) => void } => {
+export const make = ({ channel, client, joins, schema, self }: Options) => {
   const { changed, watch } = Storage.makeWatchers()
   const { hint, hints } = Storage.makeHints()
   const held = Held.make()
-  const own = ownNews()
   const asks = statements(schema, channel)
   const owner = JSON.stringify(self.name)
   const { append, appendNow, ask, claim, giveBack, inbox, outside, read, version } = Asks.make({
@@ -65,6 +62,19 @@ export const make = (
     joins,
     owner
   })
+  const { heard, sender, tell, tellLater, told } = News.make((payload) =>
+    ask("tell of runs", asks.notify, payload)
+  )
+
+  /**
+   * Tells of what was appended, if others wait for it. Of a run that nobody drives yet it is told before the call
+   * returns; in a transaction of the caller's, as part of it.
+   */
+  const tellOf = ({ row, runId }: Item): Effect.Effect<void, Storage.StorageError> => {
+    if (row === undefined || (row.state === "pending" && !row.isEnqueued)) return Effect.void
+    if (joins) return Effect.asVoid(ask(`tell of run "${runId}"`, asks.notify, sender + runId))
+    return row.isEnqueued ? tell(runId) : Effect.sync(() => tellLater(runId))
+  }
 
   /** Undefined when `at` is no state of a journal. */
   const itemOf = (
@@ -74,14 +84,13 @@ export const make = (
     const place = at === "" ? { key: undefined, entries: 0 } : placeOf(runId, at)
     if (place === undefined) return undefined
     const { entries: first, key } = place
-    const item = { runId, key, first, lines, row: undefined, lease: undefined, isTold: false }
+    const item = { runId, key, first, lines, row: undefined, lease: undefined }
     if (areSteps === true && key !== undefined) return item
     const told = row()
     const taken = told.taken.map(toColumn)
     const lease = Status.isEnded(told.status) ? held.tokenOf(runId) : undefined
-    // Enqueued: no session has begun it.
-    const isTold = key === undefined && told.status.fruitless === 0
-    return { ...item, row: { ...columnsOf(told), taken }, lease, isTold }
+    const isEnqueued = key === undefined && told.status.fruitless === 0
+    return { ...item, row: { ...columnsOf(told), taken, isEnqueued }, lease }
   }
 
   const writerOf = (runId: string): Storage.DriverWriter => {
@@ -106,13 +115,13 @@ export const make = (
         Effect.suspend(() => {
           const item = itemOf(runId, { at, lines, row, areSteps })
           if (item === undefined) return moved()
-          const { isTold, row: written } = item
-          if (isTold || (written !== undefined && written.state !== "pending")) own.add(runId)
-          return Effect.flatMap(append(item), (key) => {
+          return Effect.flatMap(append(item), (
+            key
+          ): Effect.Effect<string, Storage.Moved | Storage.StorageError> => {
             if (key === undefined) return moved()
             if (item.lease !== undefined) held.drop(runId)
             changed(runId, "journal")
-            return Effect.succeed(behind(item, key))
+            return Effect.as(tellOf(item), behind(item, key))
           })
         }),
       transaction: <A, E, R, E2>(
@@ -159,7 +168,10 @@ export const make = (
               }
               return Effect.fail(error._tag === "SqlError" ? toStorageError(doing)(error) : error)
             }),
-            Effect.tap(() => Effect.sync(() => changed(runId, "journal")))
+            Effect.tap(() => {
+              changed(runId, "journal")
+              return sent === undefined ? Effect.void : tellOf(sent.item)
+            })
           )
         })
     }
@@ -186,13 +198,13 @@ export const make = (
     version: (runId) => version({ runId }),
     writer: (runId) => Effect.succeed(writerOf(runId)),
     post: (runId, { eventId, id, line }) => {
-      own.add(runId)
       const doing = `post to run "${runId}"`
+      const params = [runId, toColumn(id), toColumn(eventId), line, sender]
+      const once = Effect.asVoid(client.unsafe(asks.post, params).withoutTransform)
       // Two that post at once want one position: the second takes the next.
       const posted: Effect.Effect<void, Storage.StorageError> = Effect.catchIf(
-        Effect.asVoid(client.withTransaction(
-          client.unsafe(asks.post, [runId, toColumn(id), toColumn(eventId), line]).withoutTransform
-        )),
+        // A transaction of the caller's goes on behind a statement that failed.
+        joins ? failsIfLost(client.withTransaction(once)) : once,
         (error) => error.reason._tag === "UniqueViolation",
         () => posted
       ).pipe(
@@ -281,7 +293,7 @@ export const make = (
       }),
     remove: (runId) =>
       Effect.map(
-        ask(`remove run "${runId}"`, asks.remove, runId),
+        ask(`remove run "${runId}"`, asks.remove, runId, sender),
         () => changed(runId, "journal")
       ),
     watch,
@@ -304,51 +316,17 @@ export const make = (
     }
   }
   return {
-    ...driver,
-    changed: (runId) => {
-      // Everybody here has heard of it when it was done.
-      if (own.take(runId)) return
-      changed(runId, "inbox")
-      changed(runId, "journal")
-      hint(runId)
+    driver,
+    told,
+    /** What is told on the channel. */
+    onNews: (payload: string): void => {
+      for (const runId of heard(payload)) {
+        changed(runId, "inbox")
+        changed(runId, "journal")
+        hint(runId)
+      }
     }
   }
-}
-
-/**
- * Runs that the server is about to tell of because of what this process wrote. One too many makes one notification
- * of another process's go unheard, which the next look makes up for.
- */
-const ownNews = () => {
-  const counts = new Map<string, number>()
-  return {
-    add: (runId: string) => {
-      // Where nobody listens, nothing is ever taken.
-      if (counts.size >= 1_000) counts.clear()
-      counts.set(runId, (counts.get(runId) ?? 0) + 1)
-    },
-    take: (runId: string): boolean => {
-      const count = counts.get(runId)
-      if (count === undefined) return false
-      if (count === 1) counts.delete(runId)
-      else counts.set(runId, count - 1)
-      return true
-    }
-  }
-}
-
-/** The lost connection in a cause: the client cannot roll back then, and says that as a defect. */
-const lostIn = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
-  for (const reason of cause.reasons) {
-    const error = Cause.isFailReason(reason)
-      ? reason.error
-      : Cause.isDieReason(reason)
-      ? reason.defect
-      : undefined
-    const seen = error instanceof Own ? error.error : error
-    if (SqlError.isSqlError(seen) && isLost(seen)) return seen
-  }
-  return undefined
 }
 
 interface StoredLease {

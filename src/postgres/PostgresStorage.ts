@@ -16,7 +16,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { Storage } from "../index.ts"
 import * as Lease from "../sql/Lease.ts"
 import { unsupported } from "../sql/Transaction.ts"
-import { isLost, patiently, toStorageError } from "./Errors.ts"
+import { failsIfLost, isLost, patiently, toStorageError } from "./Errors.ts"
 import * as Listener from "./Listener.ts"
 import * as migrations from "./migrations.ts"
 import * as PostgresDriver from "./PostgresDriver.ts"
@@ -47,15 +47,20 @@ export const migrate = (
 ): Effect.Effect<void, Storage.StorageError, SqlClient.SqlClient> =>
   Effect.flatMap(schemaOf(options), (schema) => {
     const doing = `prepare the tables in schema "${schema}"`
-    const once = Effect.mapError(migrations.migrate(schema), (error) =>
-      error._tag === "SqlError"
-        ? toStorageError(doing)(error)
-        : new Storage.StorageError({
-          // Somebody else is at it, or the server went away.
-          reason: error.kind === "Locked" || isLostBehind(error.cause) ? "Unavailable" : "Unknown",
-          doing,
-          cause: error
-        }))
+    const once = Effect.mapError(
+      failsIfLost(migrations.migrate(schema)),
+      (error) =>
+        error._tag === "SqlError"
+          ? toStorageError(doing)(error)
+          : new Storage.StorageError({
+            // Somebody else is at it, or the server went away.
+            reason: error.kind === "Locked" || isLostBehind(error.cause)
+              ? "Unavailable"
+              : "Unknown",
+            doing,
+            cause: error
+          })
+    )
     return Effect.flatMap(
       SqlClient.SqlClient,
       (sql) => patiently(Effect.provideService(once, SqlClient.SqlClient, sql))
@@ -94,10 +99,10 @@ export const make = (options: Options = {}) =>
     const self = yield* Lease.thisProcess
     const channel = `reprise_${schema}`
     const of = (joins: boolean) => PostgresDriver.make({ client, schema, self, channel, joins })
-    const { changed, ...driver } = of(false)
-    yield* Listener.start(client, channel, changed)
-    const { changed: _, ...joining } = of(true)
-    return { ...driver, inTransaction: joining } satisfies Storage.Driver
+    const { driver, onNews, told } = of(false)
+    yield* Effect.addFinalizer(() => told)
+    yield* Listener.start(client, channel, onNews)
+    return { ...driver, inTransaction: of(true).driver } satisfies Storage.Driver
   })
 
 const storage = (options: Options) => Effect.map(make(options), Storage.make)

@@ -3,6 +3,13 @@
  */
 import type { Columns } from "../sql/Index.ts"
 
+export interface Row extends Columns {
+  /** The ids of the posts that it takes. */
+  readonly taken: ReadonlyArray<string>
+  /** Whether nobody drives the run yet. */
+  readonly isEnqueued: boolean
+}
+
 /** One append as a row of its statement. */
 export interface Item {
   readonly runId: string
@@ -12,11 +19,9 @@ export interface Item {
   readonly first: number
   readonly lines: ReadonlyArray<string>
   /** What becomes of the row; undefined when it stays. */
-  readonly row: Columns & { readonly taken: ReadonlyArray<string> } | undefined
+  readonly row: Row | undefined
   /** The token of a lease that is given back with it. */
   readonly lease: string | undefined
-  /** Whether others are to hear of it, as of a run that nobody drives yet. */
-  readonly isTold: boolean
 }
 
 interface Added {
@@ -29,7 +34,7 @@ interface Added {
 
 // An array of nothing has no type: no run has this key, and none this id.
 const none = "0"
-const noRow: Item & { readonly row: NonNullable<Item["row"]> } = {
+const noRow: Item & { readonly row: Row } = {
   runId: "",
   key: none,
   first: 0,
@@ -44,10 +49,10 @@ const noRow: Item & { readonly row: NonNullable<Item["row"]> } = {
     children: null,
     successor: null,
     rest: "",
-    taken: []
+    taken: [],
+    isEnqueued: false
   },
-  lease: undefined,
-  isTold: false
+  lease: undefined
 }
 const noLine: Added = { runId: "", key: none, first: none, nth: none, line: "" }
 
@@ -107,7 +112,6 @@ export const paramsOf = (items: ReadonlyArray<Item>): ReadonlyArray<ReadonlyArra
     counted.map(({ nth }) => nth),
     counted.map(({ line }) => line),
     leases.map(([runId]) => runId),
-    leases.map(([, token]) => token),
-    or(rows.filter(({ isTold }) => isTold), noRow).map(({ runId }) => runId)
+    leases.map(([, token]) => token)
   ]
 }

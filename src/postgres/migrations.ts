@@ -55,11 +55,12 @@ const ddl = (q: (table: string) => string): ReadonlyArray<string> => [
     PRIMARY KEY (run_id, hash)
   )`,
   // What whoever takes a lease finds. Volatile, so that it sees what was committed while the lease was waited for.
-  `CREATE FUNCTION ${q("found")} (id text) RETURNS text LANGUAGE sql VOLATILE AS $$
-    SELECT json_build_array(max(r.key)::text,
+  `CREATE FUNCTION ${q("found")} (id text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+    RETURN (SELECT json_build_array(max(r.key)::text,
       (SELECT max(e."offset") + 1 FROM ${q("entries")} e WHERE e.run = max(r.key)),
       EXISTS (SELECT 1 FROM ${q("inbox")} i WHERE i.run_id = $1))::text
-    FROM ${q("runs")} r WHERE r.run_id = $1 $$`
+    FROM ${q("runs")} r WHERE r.run_id = $1);
+  END $$`
 ]
 
 /** The SQL that `migrate` runs, for those whose migrations are somebody else's job. */

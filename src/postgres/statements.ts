@@ -8,10 +8,10 @@ import { quoted } from "./migrations.ts"
 const behindRow = `CASE WHEN e."offset" < r.entries THEN ''
   ELSE coalesce(substring(e.line FROM '.*"timestamp":"([^"]*)","incarnation"'), '') END COLLATE "C"`
 
-/** `channel` is told of the runs that others wait for. */
+/** `channel` is told of the runs that others wait for, behind the name of who tells. */
 export const statements = (schema: string, channel: string) => {
   const t = (table: string) => `${quoted(schema)}.${table}`
-  const tell = `pg_notify('${channel}', `
+  const notify = (payload: string) => `pg_notify('${channel}', ${payload})`
   /** Parameters whose lengths no plan is made for: one plan then serves all, and none is made anew for each. */
   const arrays = (...nths: ReadonlyArray<number>) =>
     nths.map((nth) => `(SELECT $${nth}::text[])`).join(", ")
@@ -34,14 +34,14 @@ export const statements = (schema: string, channel: string) => {
           children, successor, rest)
         SELECT run_id, entries, workflow, state, alone, wake_at, updated_at, children, successor,
           rest FROM input WHERE key IS NULL
-        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id, state
+        ON CONFLICT (run_id) DO NOTHING RETURNING key, run_id
       ), moved AS (
         UPDATE ${t("runs")} r SET entries = i.entries, workflow = i.workflow, state = i.state,
           alone = i.alone, wake_at = i.wake_at, updated_at = i.updated_at, children = i.children,
           successor = i.successor, rest = i.rest
         FROM input i WHERE r.key = i.key AND r.run_id = i.run_id
           AND (SELECT true FROM ${t("entries")} e WHERE e.run = i.key AND e."offset" = i.first - 1)
-        RETURNING r.key, r.run_id, r.state
+        RETURNING r.key, r.run_id
       ), done AS (
         SELECT * FROM made UNION ALL SELECT * FROM moved
       ), written AS (
@@ -64,10 +64,9 @@ export const statements = (schema: string, channel: string) => {
         DELETE FROM ${t("leases")} l USING unnest(${arrays(22, 23)}) AS q(run_id, token)
         WHERE l.run_id = q.run_id AND l.token = q.token AND q.run_id IN (SELECT run_id FROM done)
       )
-      SELECT key::text AS key, run_id,
-        CASE WHEN state <> 'pending' OR run_id = ${anyOf(24)} THEN ${tell}run_id)::text END
-        FROM done
-      UNION ALL SELECT run::text, NULL, NULL FROM counted`,
+      SELECT key::text AS key, run_id FROM done
+      UNION ALL SELECT run::text, NULL FROM counted`,
+    notify: `SELECT ${notify("$1")}::text`,
     // What most appends are: one step of one run is done.
     step: `INSERT INTO ${t("entries")} (run, "offset", line) SELECT $1::bigint, $2::int, $3
       WHERE EXISTS (SELECT 1 FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int - 1)
@@ -92,7 +91,7 @@ export const statements = (schema: string, channel: string) => {
           1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
           EXISTS (SELECT 1 FROM ${t("inbox")} WHERE run_id = $1 AND event_id = $3 AND taken), $4
         ON CONFLICT (run_id, id) DO NOTHING RETURNING run_id
-      ) SELECT ${tell}run_id)::text FROM added`,
+      ) SELECT ${notify("$5 || run_id")}::text FROM added`,
     inbox: `SELECT q.run_id, i.line FROM unnest(${arrays(1, 2)}) AS q(run_id, after)
       CROSS JOIN LATERAL (
         SELECT line FROM ${t("inbox")} WHERE run_id = q.run_id AND position > q.after::int
@@ -148,7 +147,7 @@ export const statements = (schema: string, channel: string) => {
       ), inbox AS (DELETE FROM ${t("inbox")} WHERE run_id = $1
       ), leases AS (DELETE FROM ${t("leases")} WHERE run_id = $1
       ), blobs AS (DELETE FROM ${t("blobs")} WHERE run_id = $1
-      ) DELETE FROM ${t("runs")} WHERE run_id = $1 RETURNING ${tell}run_id)::text`,
+      ) DELETE FROM ${t("runs")} WHERE run_id = $1 RETURNING ${notify("$2 || run_id")}::text`,
     putBlob: `INSERT INTO ${t("blobs")} VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
     getBlob: `SELECT value FROM ${t("blobs")} WHERE run_id = $1 AND hash = $2`
   }

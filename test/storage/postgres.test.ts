@@ -3,7 +3,7 @@
  * notifications, pools of any size, the caller's own transactions, and appends that share a statement.
  */
 import { describe, expect, it } from "@effect/vitest"
-import { Context, Effect, Layer, Queue, Result, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Queue, Result, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { Journal, Runs, Storage, Workflow } from "reprise"
@@ -675,6 +675,66 @@ describe("two writers", () => {
         const error = yield* Effect.flip(writer.append(first, ["{}"], rowOf("one")))
         expect(error._tag).toBe("Moved")
         expect(yield* here.version("r")).toBe(second)
+      }).pipe(Effect.scoped)
+    ))
+})
+
+describe("a connection that is lost", () => {
+  /** Ends the connection that waits for a lock, as soon as one does. */
+  const cut = (url: string): Effect.Effect<void> =>
+    Effect.flatMap(
+      Effect.promise(() =>
+        execute(
+          url,
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'`
+        )
+      ),
+      (rows) => rows.length > 0 ? Effect.void : Effect.andThen(Effect.sleep(5), cut(url))
+    )
+  const lockInbox = query("LOCK TABLE reprise.inbox IN ACCESS EXCLUSIVE MODE")
+
+  it.live("beneath a post: it is posted on another one", () =>
+    onStorage((url) =>
+      Effect.gen(function*() {
+        yield* waiting.start(undefined, { runId: "r" })
+        const other = yield* processOn(url)
+        const sql = yield* SqlClient.SqlClient
+        const post = yield* sql.withTransaction(Effect.gen(function*() {
+          yield* lockInbox
+          const post = yield* Effect.forkScoped(
+            other.run(waiting.send("r", { eventName: "go", value: "on" }))
+          )
+          yield* cut(url)
+          return post
+        }))
+        yield* Fiber.join(post)
+        expect(yield* waiting.resume("r")).toMatchObject({ status: "success", result: "on" })
+      }).pipe(Effect.scoped)
+    ))
+
+  it.live("beneath a post in the caller's transaction fails it, and is no defect", () =>
+    onStorage((url) =>
+      Effect.gen(function*() {
+        yield* waiting.start(undefined, { runId: "r" })
+        const other = yield* processOn(url)
+        const sql = yield* SqlClient.SqlClient
+        const post = yield* sql.withTransaction(Effect.gen(function*() {
+          yield* lockInbox
+          const caught = Effect.flip(PostgresStorage.inTransaction(
+            waiting.send("r", { eventName: "go", value: "on" })
+          ))
+          // What it is told inside; the transaction itself cannot end well any more.
+          const told = yield* Deferred.make<unknown>()
+          yield* Effect.forkScoped(other.run(Effect.flatMap(
+            SqlClient.SqlClient,
+            (sql) =>
+              sql.withTransaction(Effect.flatMap(caught, (error) => Deferred.succeed(told, error)))
+          )))
+          yield* cut(url)
+          return Deferred.await(told)
+        }))
+        expect(yield* post).toMatchObject({ _tag: "StorageError", reason: "Unavailable" })
       }).pipe(Effect.scoped)
     ))
 })
