@@ -16,7 +16,7 @@ import * as Interpreter from "./Interpreter.ts"
 import * as Journal from "./Journal.ts"
 import type * as Replay from "./Replay.ts"
 import { programOf } from "./Replay.ts"
-import { type Loaded, Storage } from "./Storage.ts"
+import { Storage } from "./Storage.ts"
 import { targetOf } from "./workflow/Debounce.ts"
 
 /**
@@ -48,8 +48,7 @@ export type ServicesOf<W> =
 
 /** Drives the runs of some workflows. */
 export class Dispatch extends Context.Service<Dispatch, {
-  /** `known` is the run as the caller has just read or written it, and no one else's to change. */
-  readonly handle: (runId: string, known?: Loaded) => Effect.Effect<Verdict>
+  readonly handle: (runId: string) => Effect.Effect<Verdict>
 }>()("reprise/Dispatch") {}
 
 /** How long a run is left alone that another process drives. */
@@ -86,7 +85,7 @@ export const layer = <const W extends ReadonlyArray<AnyWorkflow>>(
     Dispatch,
     Effect.map(Effect.context<Storage | ServicesOf<W[number]>>(), (services) =>
       Dispatch.of({
-        handle: (runId, known) => Effect.provideContext(handled(programs, runId, known), services)
+        handle: (runId) => Effect.provideContext(handled(programs, runId), services)
       }))
   )
 }
@@ -119,9 +118,9 @@ const programFor = (programs: ReadonlyMap<string, Replay.Program>, workflow: str
 }
 
 const handled = Effect.fnUntraced(
-  function*(programs: ReadonlyMap<string, Replay.Program>, runId: string, given?: Loaded) {
+  function*(programs: ReadonlyMap<string, Replay.Program>, runId: string) {
     const storage = yield* Storage
-    const known = given ?? (yield* storage.read(runId))
+    const known = storage.enqueued.take(runId) ?? (yield* storage.read(runId))
     const first = Journal.first(known.journal)
     if (first === undefined) return { _tag: "Done", status: "absent" } as const
     const { workflow = "" } = first

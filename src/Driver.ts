@@ -320,11 +320,12 @@ const matches = (query: Query, run: Status.Status) =>
   && (query.updatedFrom === undefined || Date.parse(run.updatedAt) >= query.updatedFrom)
   && (query.updatedBefore === undefined || Date.parse(run.updatedAt) < query.updatedBefore)
 
-/** Callbacks by run, for drivers that see every change of their own process. */
-export const makeWatchers = () => {
-  const byRun = new Map<string, Set<OnChange>>()
+/** Callbacks by run, for drivers that see every change of their own process, and of what is known of the change. */
+export const makeWatchers = <Known = never>() => {
+  type OnKnown = (what: Changed, known?: Known) => void
+  const byRun = new Map<string, Set<OnKnown>>()
   return {
-    watch: (runId: string, onChange: OnChange) => {
+    watch: (runId: string, onChange: OnKnown) => {
       const set = byRun.get(runId) ?? new Set()
       byRun.set(runId, set.add(onChange))
       return () => {
@@ -332,23 +333,22 @@ export const makeWatchers = () => {
         if (set.size === 0 && byRun.get(runId) === set) byRun.delete(runId)
       }
     },
-    changed: (runId: string, what: Changed) => {
+    changed: (runId: string, what: Changed, known?: Known) => {
       const set = byRun.get(runId)
       // A callback may take itself out while it is called.
-      if (set !== undefined) Array.from(set).forEach((onChange) => onChange(what))
+      if (set !== undefined) Array.from(set).forEach((onChange) => onChange(what, known))
     }
   }
 }
 
-/** Callbacks that hear of every run, and of what is known of it. */
-export const makeHints = <Known = never>() => {
-  type OnKnown = (runId: string, known?: Known) => void
-  const all = new Set<OnKnown>()
+/** Callbacks that hear of every run. */
+export const makeHints = () => {
+  const all = new Set<OnHint>()
   return {
-    hints: (onHint: OnKnown) => {
+    hints: (onHint: OnHint) => {
       all.add(onHint)
       return () => void all.delete(onHint)
     },
-    hint: (runId: string, known?: Known) => all.forEach((onHint) => onHint(runId, known))
+    hint: (runId: string) => all.forEach((onHint) => onHint(runId))
   }
 }

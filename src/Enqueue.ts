@@ -38,7 +38,8 @@ export const enqueue: (
       const timestamp = isoOf(yield* Clock.currentTimeMillis)
       const first = { ...entry, enqueued: true } as const
       if (yield* writer.append(stamp, [Journal.stamped(first, timestamp)])) {
-        return storage.hint(runId, behind(writer.loaded(), { ...first, ...stamp, timestamp }))
+        storage.enqueued.add(runId, behind(writer.loaded(), { ...first, ...stamp, timestamp }))
+        return storage.hint(runId)
       }
       loaded = yield* storage.read(runId)
     }

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as Chain from "./Chain.ts"
 import type { Changed, StorageError } from "./Driver.ts"
 import { found, latestStatus, type ReadError, status } from "./Find.ts"
-import { first, isEnd, type Journal } from "./Journal.ts"
+import { first, isEnd } from "./Journal.ts"
 import { RunNotFound } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
 import * as Status from "./Status.ts"
@@ -198,7 +198,7 @@ const mayBeEnd = (what: Changed) => what === "end" || what === "inbox"
  */
 export const end: <E = never>(
   runId: string,
-  /** Looks at every journal that is read, and fails when it is none to wait for. */
+  /** Looks at every state that is read, and fails when it is of no run to wait for. */
   inspect?: Inspect<E>
 ) => Effect.Effect<Status.Status, EndError | E, Storage> = Effect.fnUntraced(
   function*(runId, inspect = noInspection) {
@@ -213,7 +213,7 @@ export const end: <E = never>(
   }
 )
 
-type Inspect<E> = (journal: Journal) => Effect.Effect<void, E>
+type Inspect<E> = (status: Status.Status) => Effect.Effect<void, E>
 
 type EndError = ReadError | RunNotFound | RunId.RunIdRejected
 
@@ -226,10 +226,13 @@ const endOf: <E>(
   inspect: Inspect<E>
 ) => Effect.Effect<Status.Status, EndError | E, Storage> = Effect.fnUntraced(
   function*(storage, runId, inspect) {
-    const wait: Wait = { runId, seen: undefined, status: Status.empty(runId) }
-    const after = (what: Changed) => {
+    const wait: Wait = { runId, seen: undefined, ended: undefined, status: Status.empty(runId) }
+    const after = (what: Changed, ended?: Status.Status) => {
       // It has moved: nobody needs to ask.
-      if (what === "end") wait.seen = undefined
+      if (what === "end") {
+        wait.seen = undefined
+        wait.ended = ended
+      }
       // Where nobody looks by himself, every change is a reason to.
       return storage.seesAll || mayBeEnd(what)
     }
@@ -242,6 +245,8 @@ interface Wait {
   readonly runId: string
   /** The state of the journal that was read last. */
   seen: string | undefined
+  /** The state in which this process saw it end: nobody needs to read. */
+  ended: Status.Status | undefined
   status: Status.Status
 }
 
@@ -251,16 +256,30 @@ const isOver: <E>(
   inspect: Inspect<E>
 ) => Effect.Effect<boolean, EndError | E, Storage> = Effect.fnUntraced(
   function*(storage, wait, inspect) {
-    const { runId, seen } = wait
+    const { ended, runId, seen } = wait
+    if (ended !== undefined) {
+      wait.status = copyOf(ended)
+      yield* inspect(ended)
+      return true
+    }
     if (seen !== undefined && (yield* storage.version(runId)) === seen) return false
-    const { journal, version } = yield* found(runId, "last")
+    const enqueued = seen === undefined ? storage.enqueued.get(runId) : undefined
+    const { journal, version } = enqueued ?? (yield* found(runId, "last"))
     wait.seen = version
-    yield* inspect(journal)
-    if (!isEnd(journal.entries.at(-1)!)) return false
     wait.status = Status.of(runId, journal.entries)
-    return true
+    yield* inspect(wait.status)
+    return isEnd(journal.entries.at(-1)!)
   }
 )
+
+/** With values of its own: those are the session's, and of others who wait. */
+const copyOf = ({ error, result, ...status }: Status.Status): Status.Status => ({
+  ...status,
+  ...(error === undefined ? undefined : { error: structuredClone(error) }),
+  ...(result === undefined
+    ? undefined
+    : { result: typeof result === "object" ? structuredClone(result) : result })
+})
 
 interface Seen {
   readonly status: Status.Status

@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import {
   type Append,
+  type Changed,
   type Claim,
   type Driver,
   type DriverWriter,
@@ -20,13 +21,13 @@ import {
   makeHints,
   makeWatchers,
   Moved,
-  type OnChange,
   type Page,
   type Posted,
   type Query,
   type Row,
   StorageError
 } from "./Driver.ts"
+import * as Enqueued from "./Enqueued.ts"
 import * as Inbox from "./Inbox.ts"
 import { crc32Hex } from "./internal/crc32.ts"
 import * as Journal from "./Journal.ts"
@@ -106,14 +107,22 @@ export class Storage extends Context.Service<Storage, {
   /** Open runs that somebody should drive at `now`, in UTC milliseconds. */
   readonly due: (now: number) => Effect.Effect<ReadonlyArray<string>, StorageError>
   readonly remove: (runId: string) => Effect.Effect<void, StorageError>
-  /** Calls `onChange` also when the run publishes something. */
-  readonly watch: (runId: string, onChange: OnChange) => () => void
+  /**
+   * Calls `onChange` also when the run publishes something, and with the state in which it ended, if that is known.
+   * Those who wait share that state: it is not to be changed.
+   */
+  readonly watch: (
+    runId: string,
+    onChange: (what: Changed, ended?: Status.Status) => void
+  ) => () => void
   /** False when changes by other processes show only to those who look. */
   readonly seesAll: boolean
-  /** Says that a run was enqueued, and what was written, or posted to: somebody may want to drive it. */
-  readonly hint: (runId: string, known?: Loaded) => void
+  /** Says that a run was enqueued, or posted to: somebody may want to drive it. */
+  readonly hint: (runId: string) => void
   /** Calls `onHint` after every `hint` in this process, and of others as far as the driver hears of them. */
-  readonly hints: (onHint: (runId: string, known?: Loaded) => void) => () => void
+  readonly hints: (onHint: (runId: string) => void) => () => void
+  /** What this process has enqueued. */
+  readonly enqueued: Enqueued.Enqueued<Loaded>
   /** The next instant behind `now` at which a timer goes off, as far as the driver can tell; UTC milliseconds. */
   readonly nextWake: (now: number) => Effect.Effect<number | undefined, StorageError>
   /** What is known of runs only in this process. */
@@ -140,8 +149,8 @@ export const statusOf = (
 /** The service over a driver; `codec` seals the values. */
 export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Service"] => {
   const values: Values.Values = { codec, blobs: driver.blobs }
-  const published = makeWatchers()
-  const { hint, hints } = makeHints<Loaded>()
+  const published = makeWatchers<Status.Status>()
+  const { hint, hints } = makeHints()
   const live = makeRegistry((runId) => published.changed(runId, "progress"))
   const isSealed = (entry: Journal.Recorded) => entry.sealed !== undefined
   const read: Storage["Service"]["read"] = Effect.fnUntraced(
@@ -168,7 +177,7 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
     writer: (loaded) =>
       Effect.map(driver.writer(loaded.journal.runId), (driverWriter): Writer => {
         const { runId } = loaded.journal
-        const onEnd = () => published.changed(runId, "end")
+        const onEnd = (status?: Status.Status) => published.changed(runId, "end", status)
         const writer = makeWriter(driverWriter, loaded, { read, values, onEnd })
         return {
           head: writer.head,
@@ -231,12 +240,13 @@ export const make = (driver: Driver, codec?: Values.ValueCodec): Storage["Servic
     hint,
     hints: (onHint) => {
       const stop = hints(onHint)
-      const stopDriver = driver.hints?.((runId) => onHint(runId))
+      const stopDriver = driver.hints?.(onHint)
       return () => {
         stop()
         stopDriver?.()
       }
     },
+    enqueued: Enqueued.make(driver.watch),
     nextWake: (now) => driver.nextWake?.(now) ?? Effect.undefined,
     live,
     driver,
@@ -280,8 +290,8 @@ const makeWriter = (
   { onEnd, read, values }: {
     readonly read: Storage["Service"]["read"]
     readonly values: Values.Values
-    /** Called when an append that ends the run is acknowledged. */
-    readonly onEnd: () => void
+    /** Called when an append that ends the run is acknowledged, with the last state if its values are plain. */
+    readonly onEnd: (status?: Status.Status) => void
   }
 ) => {
   const { runId } = loaded.journal
@@ -292,10 +302,12 @@ const makeWriter = (
     : copyOf(loaded.status)
   // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
   let isLost = false
+  // Whether the values of the last append stand in it as they are.
+  let isPlain = true
   const acknowledged = (now: string, behind: Journal.Head): Effect.Effect<boolean> => {
     head = behind
     version = now
-    if (Status.isEnded(status)) onEnd()
+    if (Status.isEnded(status)) onEnd(isPlain && !isLost ? copyOf(status) : undefined)
     return succeedTrue
   }
   // A conflict says that the journal moved, not who moved it: an append without an answer may have.
@@ -309,10 +321,12 @@ const makeWriter = (
     Values.isPlain(values, entries)
       ? Effect.succeed(entries)
       : Values.sealEntries(values, { runId, incarnation: stamp.incarnation }, head.offset, entries)
-  const append: Writer["append"] = (stamp, entries) =>
-    Values.isPlain(values, entries)
+  const append: Writer["append"] = (stamp, entries) => {
+    isPlain = Values.isPlain(values, entries)
+    return isPlain
       ? appendNow(stamp, entries)
       : Effect.flatMap(sealEntries(stamp, entries), (sealed) => appendNow(stamp, sealed))
+  }
   const appendNow: Writer["append"] = (stamp, entries) => {
     if (isLost) return succeedFalse
     const sealed = Journal.seal(head, stamp, entries)

@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Changed } from "./Driver.ts"
 import * as Signal from "./internal/signal.ts"
+import type { Status } from "./Status.ts"
 import { Storage } from "./Storage.ts"
 
 /** How often a storage that cannot tell of all changes is looked at. */
@@ -19,7 +20,7 @@ export interface Until {
   /** Whether what is checked may change without a change of the runs: a lease runs out. */
   readonly polls?: boolean | undefined
   /** Which changes of the runs are a reason to check; default: all. */
-  readonly after?: ((what: Changed) => boolean) | undefined
+  readonly after?: ((what: Changed, ended?: Status) => boolean) | undefined
 }
 
 /**
@@ -35,8 +36,8 @@ export const until: <E>(
     const storage = yield* Storage
     const clock = yield* Effect.clockWith(Effect.succeed)
     const signal = Signal.make()
-    const onChange = (what: Changed) => {
-      if (after(what)) signal.raise()
+    const onChange = (what: Changed, ended?: Status) => {
+      if (after(what, ended)) signal.raise()
     }
     const unwatch = runIds.map((runId) => storage.watch(runId, onChange))
     const polled = Effect.asVoid(Effect.timeoutOption(signal.raised, pollMillis))

@@ -23,7 +23,7 @@ import { describe } from "./internal/describe.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Journal from "./Journal.ts"
 import { ShortWait } from "./Limits.ts"
-import { type Loaded, Storage } from "./Storage.ts"
+import { Storage } from "./Storage.ts"
 import { check, type Limits } from "./worker/Limit.ts"
 import * as Queue from "./worker/Queue.ts"
 
@@ -125,9 +125,6 @@ interface Left {
   readonly why: string | undefined
 }
 
-/** How many runs are known by what was enqueued; more are read when it is their turn. */
-const mostEnqueued = 256
-
 const longestPause = Duration.toMillis("1 minute")
 
 /** How long a run waits in its place before it is left until its time: places are few. */
@@ -149,8 +146,6 @@ const make = Effect.fnUntraced(
     /** How often in a row a run could not be driven. */
     const failures = new Map<string, number>()
     const left = new Map<string, Left>()
-    /** What was just written of runs that are new. */
-    const enqueued = new Map<string, Loaded>()
     let state: Health["state"] = "working"
     let lookedAt: number | undefined
     let failure: string | undefined
@@ -165,12 +160,11 @@ const make = Effect.fnUntraced(
       if (nextLook !== Infinity) nextLook = Math.min(nextLook, at)
     }
 
-    const hear = (runId: string, known?: Loaded) => {
+    const hear = (runId: string) => {
       // What was posted may be what it waited for.
       left.delete(runId)
       alarms.delete(runId)
       queue.add(runId)
-      if (known !== undefined && enqueued.size < mostEnqueued) enqueued.set(runId, known)
       signal.raise()
     }
 
@@ -187,13 +181,11 @@ const make = Effect.fnUntraced(
       return { runId, version, cursor }
     })
 
-    const handled = (runId: string, known?: Loaded) =>
-      Effect.provideService(dispatch.handle(runId, known), ShortWait, longestWait)
+    const handled = (runId: string) =>
+      Effect.provideService(dispatch.handle(runId), ShortWait, longestWait)
 
     const driven = Effect.fnUntraced(function*(runId: string) {
-      const known = enqueued.get(runId)
-      enqueued.delete(runId)
-      let verdict = yield* handled(runId, known)
+      let verdict = yield* handled(runId)
       if (verdict._tag !== "Redeliver") failures.delete(runId)
       if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
         const seen = yield* seenNow(runId)
@@ -214,7 +206,7 @@ const make = Effect.fnUntraced(
 
     /** Puts a run in the line of its workflow, where limits are kept. */
     const sorted = Effect.fnUntraced(function*({ how, runId }: Queue.Taken) {
-      const { journal } = yield* storage.read(runId, "none")
+      const { journal } = storage.enqueued.get(runId) ?? (yield* storage.read(runId, "none"))
       const first = Journal.first(journal)
       // When this is over, it may be that nothing is begun any more.
       if (first !== undefined && state === "working") queue.add(runId, first.workflow ?? "", how)
@@ -267,7 +259,6 @@ const make = Effect.fnUntraced(
       for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId, undefined, "found")
       // Nor does it take up what its workflow may; what came meanwhile was not to be seen.
       queue.keep((runId, arrival) => arrival > before || isDue.has(runId) || running.has(runId))
-      for (const runId of enqueued.keys()) if (!isDue.has(runId)) enqueued.delete(runId)
       lookedAt = now
       failure = undefined
     }).pipe(Effect.catchCause((cause) => {

@@ -30,6 +30,7 @@ const fileRanks: Record<string, number> = {
   "Inbox.ts": 2.5,
   "Codec.ts": 3,
   "Due.ts": 3,
+  "Enqueued.ts": 3.5,
   "MemoryDriver.ts": 3.5,
   "Values.ts": 3.5,
   "Failure.ts": 4,

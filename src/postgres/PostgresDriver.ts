@@ -62,18 +62,18 @@ export const make = ({ channel, client, joins, schema, self }: Options) => {
     joins,
     owner
   })
-  const { heard, sender, tell, tellLater, told } = News.make((payload) =>
+  const { heard, sender, tell, told } = News.make((payload) =>
     ask("tell of runs", asks.notify, payload)
   )
 
   /**
-   * Tells of what was appended, if others wait for it. Of a run that nobody drives yet it is told before the call
-   * returns; in a transaction of the caller's, as part of it.
+   * Tells of what was appended, if others wait for it; in a transaction of the caller's, as part of it. Who enqueues
+   * one run has told of it when the call returns: nothing more may go on in a process that was only woken for that.
    */
   const tellOf = ({ row, runId }: Item): Effect.Effect<void, Storage.StorageError> => {
     if (row === undefined || (row.state === "pending" && !row.isEnqueued)) return Effect.void
     if (joins) return Effect.asVoid(ask(`tell of run "${runId}"`, asks.notify, sender + runId))
-    return row.isEnqueued ? tell(runId) : Effect.sync(() => tellLater(runId))
+    return row.isEnqueued ? tell(runId) : Effect.asVoid(Effect.forkDetach(tell(runId)))
   }
 
   /** Undefined when `at` is no state of a journal. */

@@ -15,7 +15,11 @@ export const statements = (schema: string, channel: string) => {
   /** Parameters whose lengths no plan is made for: one plan then serves all, and none is made anew for each. */
   const arrays = (...nths: ReadonlyArray<number>) =>
     nths.map((nth) => `(SELECT $${nth}::text[])`).join(", ")
-  const anyOf = (nth: number) => `ANY ((SELECT $${nth}::text[])::text[])`
+  /**
+   * Always true; the planner takes it for few rows and looks each of them up by its index. A plan that is made while
+   * a table is small would else read all of it, also when it has grown.
+   */
+  const few = (column: string) => `${column} || '' = ${column}`
   const held = `l.until > $1::bigint
     AND l.owner NOT IN (SELECT json_array_elements_text($2::json))`
   return {
@@ -39,7 +43,7 @@ export const statements = (schema: string, channel: string) => {
         UPDATE ${t("runs")} r SET entries = i.entries, workflow = i.workflow, state = i.state,
           alone = i.alone, wake_at = i.wake_at, updated_at = i.updated_at, children = i.children,
           successor = i.successor, rest = i.rest
-        FROM input i WHERE r.key = i.key AND r.run_id = i.run_id
+        FROM input i WHERE ${few("i.run_id")} AND r.key = i.key AND r.run_id = i.run_id
           AND (SELECT true FROM ${t("entries")} e WHERE e.run = i.key AND e."offset" = i.first - 1)
         RETURNING r.key, r.run_id
       ), done AS (
@@ -59,10 +63,13 @@ export const statements = (schema: string, channel: string) => {
         UPDATE ${t("inbox")} x SET taken = true
         FROM unnest(${arrays(16, 17)}) AS e(run_id, event_id)
         JOIN done d ON d.run_id = e.run_id
-        WHERE x.run_id = e.run_id AND x.event_id = e.event_id AND NOT x.taken
+        WHERE ${
+      few("e.event_id")
+    } AND x.run_id = e.run_id AND x.event_id = e.event_id AND NOT x.taken
       ), released AS (
         DELETE FROM ${t("leases")} l USING unnest(${arrays(22, 23)}) AS q(run_id, token)
-        WHERE l.run_id = q.run_id AND l.token = q.token AND q.run_id IN (SELECT run_id FROM done)
+        WHERE ${few("q.run_id")} AND l.run_id = q.run_id AND l.token = q.token
+          AND q.run_id IN (SELECT run_id FROM done)
       )
       SELECT key::text AS key, run_id FROM done
       UNION ALL SELECT run::text, NULL FROM counted`,
@@ -78,14 +85,15 @@ export const statements = (schema: string, channel: string) => {
       RETURNING 1`,
     lock: `SELECT 1 FROM ${t("runs")} WHERE run_id = $1 FOR UPDATE`,
     line: `SELECT line FROM ${t("entries")} WHERE run = $1::bigint AND "offset" = $2::int`,
-    versions: `SELECT run_id, key::text AS key,
-        (SELECT max("offset") + 1 FROM ${t("entries")} WHERE run = key) AS entries
-      FROM ${t("runs")} WHERE run_id = ${anyOf(1)}`,
-    // A sorted subquery for each run: of a join the server, which guesses at lengths, may read the whole table.
-    read: `SELECT r.run_id, r.key::text AS key, e.line FROM ${t("runs")} r
+    versions: `SELECT r.run_id, r.key::text AS key,
+        (SELECT max("offset") + 1 FROM ${t("entries")} WHERE run = r.key) AS entries
+      FROM unnest(${arrays(1)}) AS q(run_id) JOIN ${t("runs")} r ON r.run_id = q.run_id
+      WHERE ${few("q.run_id")}`,
+    read: `SELECT r.run_id, r.key::text AS key, e.line
+      FROM unnest(${arrays(1)}) AS q(run_id) JOIN ${t("runs")} r ON r.run_id = q.run_id
       CROSS JOIN LATERAL (
         SELECT line FROM ${t("entries")} WHERE run = r.key ORDER BY "offset"
-      ) e WHERE r.run_id = ${anyOf(1)}`,
+      ) e WHERE ${few("q.run_id")}`,
     post: `WITH added AS (
         INSERT INTO ${t("inbox")} SELECT $1,
           1 + coalesce((SELECT max(position) FROM ${t("inbox")} WHERE run_id = $1), 0), $2, $3,
@@ -110,7 +118,7 @@ export const statements = (schema: string, channel: string) => {
       RETURNING 1 AS taken`,
     release: `DELETE FROM ${t("leases")} l
       USING unnest(${arrays(1, 2)}) AS q(run_id, token)
-      WHERE l.run_id = q.run_id AND l.token = q.token`,
+      WHERE ${few("q.run_id")} AND l.run_id = q.run_id AND l.token = q.token`,
     lease: `SELECT token, until::text AS until, owner FROM ${t("leases")} WHERE run_id = $1`,
     owners: `SELECT max(token) AS token, max(until)::text AS until, owner FROM ${t("leases")}
       WHERE until > $1::bigint GROUP BY owner`,

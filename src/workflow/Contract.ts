@@ -8,7 +8,6 @@ import * as Stream from "effect/Stream"
 import * as Codec from "../Codec.ts"
 import * as Ending from "../Ending.ts"
 import * as Interpreter from "../Interpreter.ts"
-import * as Journal from "../Journal.ts"
 import type { Begin } from "../Opening.ts"
 import * as Replay from "../Replay.ts"
 import * as RunId from "../RunId.ts"
@@ -100,10 +99,7 @@ export const makeContract = (name: string, options: Options): Erased => {
     changes,
     join: (runId) =>
       Effect.flatMap(
-        Runs.end(
-          runId,
-          (journal) => checkOwn(journal.runId, Journal.first(journal)?.workflow ?? "")
-        ),
+        Runs.end(runId, (status) => checkOwn(status.runId, status.workflow)),
         (status) =>
           Effect.flatMap(
             look(status),

@@ -4,23 +4,15 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
-import {
-  cpSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { temporary } from "../storage/support/local.ts"
+import { slice } from "../../src/internal/slice.ts"
 import { type Bug, bugs } from "./bugs.ts"
 import * as acknowledged from "./checks.ts"
 import * as copies from "./copies.ts"
 import { copyBugs } from "./copyBugs.ts"
 import * as instructions from "./instructions.ts"
+import { plant, source, uproot } from "./plant.ts"
 import { storageBugs } from "./storageBugs.ts"
 import * as storages from "./storages.ts"
 import { workerBugs } from "./workerBugs.ts"
@@ -254,11 +246,6 @@ const mutants: ReadonlyArray<Mutant> = [
   }
 ]
 
-const source = resolve("src")
-
-/** What only the storages' own entries reach: for a bug in there the rest stays where it is. */
-const apart = /^(sqlite|sql|postgres|objects)(\/|\.ts$|$)/
-
 const load = (source: string, file: string) => import(pathToFileURL(join(source, file)).href)
 
 const loadStorages = async (source: string) => ({
@@ -281,34 +268,13 @@ const library = (source: string, isPure = false): Effect.Effect<Library> =>
       }
   )
 
-/** The library with the storages that are in `planted`. */
-const withStorages = (planted: string, rest = source): Effect.Effect<Library> =>
+/** The library with all its storages. */
+const withStorages = (source: string): Effect.Effect<Library> =>
   Effect.zipWith(
-    library(rest),
-    Effect.promise(() => loadStorages(planted)),
+    library(source),
+    Effect.promise(() => loadStorages(source)),
     (reprise, stored) => ({ ...reprise, ...stored })
   )
-
-/** A copy of the library with the bug in it. */
-const plant = ({ bug, file, from, to }: Mutant): string => {
-  const base = temporary()
-  symlinkSync(resolve("node_modules"), join(base, "node_modules"))
-  mkdirSync(join(base, "src"))
-  for (const name of readdirSync(source)) {
-    const copy = join(base, "src", name)
-    if (apart.test(file) && !apart.test(name)) symlinkSync(join(source, name), copy)
-    else cpSync(join(source, name), copy, { recursive: true })
-  }
-  writeFileSync(join(base, "package.json"), `{"type":"module"}`)
-  const path = join(base, "src", file)
-  const text = readFileSync(path, "utf8")
-  if (!text.includes(from)) throw new Error(`"${bug}" does not apply: src/${file} has no ${from}`)
-  writeFileSync(path, text.replaceAll(from, () => to))
-  return join(base, "src")
-}
-
-/** Takes a copy away again: all of them at the end would take too long. */
-const uproot = (planted: string): void => rmSync(dirname(planted), { recursive: true, force: true })
 
 const outcome = (check: keyof typeof checks, reprise: Library) =>
   Effect.exit(Effect.timeout(checks[check](reprise), "5 seconds"))
@@ -330,13 +296,16 @@ describe("a planted bug", () => {
       Effect.gen(function*() {
         const planted = plant(mutant)
         const exit = yield* Effect.flatMap(
-          apart.test(mutant.file)
+          mutant.check in storages
             ? withStorages(planted)
-            : mutant.check in storages
-            ? withStorages(planted, planted)
             : library(planted, mutant.file === "Journal.ts"),
           (reprise) => outcome(mutant.check, reprise)
-        ).pipe(Effect.ensuring(Effect.sync(() => uproot(planted))))
+        ).pipe(Effect.ensuring(Effect.sync(() => {
+          uproot(planted)
+          // One that left it open would make the next one's calls look forbidden.
+          slice.isOpen = false
+          slice.violation = undefined
+        })))
         if (Exit.isSuccess(exit)) throw new Error("nothing noticed it")
         // What the check asserts, or what the library says: not a bug that breaks more than it should.
         const seen = Cause.squash(exit.cause)

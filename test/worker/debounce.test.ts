@@ -20,7 +20,7 @@ const saving = (name = "save") => {
 
 /** Lets what is under way go on; time stands still meanwhile. */
 const settled = Effect.gen(function*() {
-  for (let i = 0; i < 20; i++) yield* TestClock.adjust(0)
+  for (let i = 0; i < 50; i++) yield* TestClock.adjust(0)
 })
 
 const pass = (millis: number) =>
