@@ -259,7 +259,6 @@ const isOver: <E>(
     const { ended, runId, seen } = wait
     if (ended !== undefined) {
       wait.status = copyOf(ended)
-      yield* inspect(ended)
       return true
     }
     if (seen !== undefined && (yield* storage.version(runId)) === seen) return false
