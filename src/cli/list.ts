@@ -11,6 +11,7 @@ import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
+import * as Output from "./output.ts"
 import { root } from "./root.ts"
 
 const Limit = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1)))
@@ -32,26 +33,23 @@ export const list = Command.make("list", {
   after: Flag.String("after").pipe(
     Flag.withDescription("Goes on behind the page that named this"),
     Flag.optional
-  ),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("One JSON object a line"),
-    Flag.withDefault(false)
   )
 }, (flags) =>
   Effect.gen(function*() {
     const { storage } = yield* root
+    const isJson = (yield* Output.mode) === "json"
     const page = yield* Runs.list({
       status: Option.getOrUndefined(flags.status),
       workflow: Option.getOrUndefined(flags.workflow),
       limit: flags.limit,
       after: Option.getOrUndefined(flags.after)
     })
-    const lines = flags.json ? jsonLines(page) : table(page)
+    const lines = isJson ? jsonLines(page) : table(page)
     if (lines.length > 0) yield* Console.log(lines.join("\n"))
     // Not among the data: on a terminal it is seen, and a pipe gets runs alone.
     if (page.cursor !== undefined) {
       yield* Console.error(`More runs: the same with --after ${shellWord(page.cursor)}`)
-    } else if (lines.length === 0 && !flags.json) {
+    } else if (lines.length === 0 && !isJson) {
       const some = Option.isSome(flags.status) || Option.isSome(flags.workflow)
         || Option.isSome(flags.after)
       yield* Console.error(`No ${some ? "such runs" : "runs"} in ${Text.plain(storage)}.`)

@@ -32,6 +32,7 @@ export const run = <E, R>(
   const opened = Layer.unwrap(Effect.map(root, ({ storage }) => layerOf(storage)))
   const command = root.pipe(
     Command.withSubcommands([
+      // a line for each verb
       list.pipe(Command.provide(opened)),
       show.pipe(Command.provide(opened))
     ])
@@ -53,5 +54,6 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   if (error._tag === "None") return Console.error(Cause.pretty(cause))
   if (CliError.isCliError(error.value)) return Effect.void
   const { value } = error
-  return Console.error(Text.plain(value instanceof Error ? value.message : String(value)))
+  const said = Text.plain(value instanceof Error ? value.message : String(value))
+  return said === "" ? Effect.void : Console.error(said)
 }

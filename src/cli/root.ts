@@ -8,6 +8,10 @@ export const root = Command.make("reprise").pipe(
       Flag.withDescription("Where the journals are, as file:DIR"),
       Flag.withMetavar("file:DIR"),
       Flag.withDefault("file:.reprise")
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDescription("JSON, an object a line, or else text; JSON by itself in a pipe"),
+      Flag.optional
     )
   }),
   Command.withDescription("Looks at durable workflow runs, from their journals alone")

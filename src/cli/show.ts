@@ -1,7 +1,6 @@
 /** `reprise show <runId>`: what a run did, where it stands, and how it goes on, from its journal alone. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
@@ -12,21 +11,20 @@ import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
+import * as Output from "./output.ts"
 
 export const show = Command.make("show", {
-  runId: Argument.String("run-id").pipe(Argument.withDescription("The run to show")),
-  json: Flag.Boolean("json").pipe(
-    Flag.withDescription("One JSON object, values whole"),
-    Flag.withDefault(false)
-  )
-}, ({ json, runId }) =>
+  runId: Argument.String("run-id").pipe(Argument.withDescription("The run to show"))
+}, ({ runId }) =>
   Effect.gen(function*() {
     const journal = yield* Runs.journal(runId)
     const seen = Status.of(runId, journal.entries)
     // Only its lease tells whether someone drives an open run.
     const status = seen.status === "pending" ? yield* Runs.status(runId) : seen
     const view = look(journal, status)
-    yield* Console.log(json ? Text.jsonLine(view) : page(view).join("\n"))
+    yield* Console.log(
+      (yield* Output.mode) === "json" ? Text.jsonLine(view) : page(view).join("\n")
+    )
   })).pipe(
     Command.withDescription("Shows a run: its steps, what it waits for, how it goes on"),
     Command.withExamples([

@@ -2,11 +2,13 @@
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { TerminalCapabilities } from "effect/cli"
 import { TestClock, TestConsole } from "effect/testing"
 import { Instruction, Storage, Workflow } from "reprise"
 import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
 import * as Status from "../../src/Status.ts"
+import { terminal } from "./support/terminal.ts"
 
 const order = Workflow.make("order", { events: { go: Schema.Boolean } }, function*(ctx) {
   yield* ctx.step("reserve", () => 1)
@@ -26,7 +28,8 @@ const reprise = (...args: ReadonlyArray<string>) =>
     Storage.Storage,
     (storage) =>
       run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide(NodeServices.layer)
+        Effect.provide(NodeServices.layer),
+        Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
       )
   )
 

@@ -44,6 +44,8 @@ const spawned = (file: string, args: ReadonlyArray<string>, cwd: string) =>
 /** The command where the journals are, or in `cwd`. */
 const reprise = (args: ReadonlyArray<string>, cwd = join(scratch, "runs")) =>
   spawned(process.execPath, [...command, ...args], cwd)
+/** The same, for people. */
+const text = (args: ReadonlyArray<string>, cwd?: string) => reprise(["--no-json", ...args], cwd)
 
 const journalOf = (runId: string) => join(directory, `${runId}.jsonl`)
 
@@ -70,7 +72,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 describe("the reprise command", () => {
   it("lists the runs of ./.reprise, those that cannot be read last, and succeeds", async () => {
-    const { code, err, out } = await reprise(["list"])
+    const { code, err, out } = await text(["list"])
     expect({ code, err }).toEqual({ code: 0, err: "" })
     const [header, ...lines] = out.trimEnd().split("\n")
     expect(header).toMatch(/^RUN +WORKFLOW +STATUS +WAITS FOR +UPDATED +STEPS$/)
@@ -97,7 +99,7 @@ describe("the reprise command", () => {
   })
 
   it("shows a run, and the call that goes on with it", async () => {
-    const { code, err, out } = await reprise(["show", "Long Name"])
+    const { code, err, out } = await text(["show", "Long Name"])
     expect({ code, err }).toEqual({ code: 0, err: "" })
     expect(out).toContain("✓ classify  {\"severity\":5,\"id\":\"Long Name\"}")
     expect(out).toContain("⏸ manual-review  severity 5")
@@ -110,7 +112,7 @@ describe("the reprise command", () => {
 
   it("only looks: it makes no directory and touches no file", async () => {
     const empty = join(scratch, "empty")
-    expect(await reprise(["list"], empty)).toEqual({
+    expect(await text(["list"], empty)).toEqual({
       code: 0,
       out: "",
       err: "No runs in file:.reprise.\n"
@@ -123,7 +125,7 @@ describe("the reprise command", () => {
       readdirSync(directory).map((file) => [file, readFileSync(join(directory, file), "utf8")])
     const before = files()
     await reprise(["show", "r1"])
-    await reprise(["list"])
+    await text(["list"])
     expect(files()).toEqual(before)
   })
 
@@ -171,7 +173,7 @@ describe("the reprise command", () => {
     const name = readdirSync(directory).find((file) => /^damaged-long-name~.*jsonl$/.test(file))
     expect(name).toBeDefined()
     damage(name!.replace(".jsonl", ""))
-    const { code, out } = await reprise(["list"])
+    const { code, out } = await text(["list"])
     expect(code).toBe(0)
     expect(out).toMatch(/damaged-long-name.* {2}cannot be read: /)
   })
@@ -179,7 +181,7 @@ describe("the reprise command", () => {
   it("lists the others when a file with a hashed name cannot be opened", async () => {
     mkdirSync(join(directory, "not-a-file~0123.jsonl"))
     expect(existsSync(journalOf("not-a-file~0123"))).toBe(true)
-    const { code, err, out } = await reprise(["list"])
+    const { code, err, out } = await text(["list"])
     expect({ code, err }).toEqual({ code: 0, err: "" })
     expect(out).toMatch(/^r1 +triage/m)
     expect(out).toMatch(/not-a-file.* {2}cannot be read: /)

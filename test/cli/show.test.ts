@@ -2,11 +2,13 @@
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { TerminalCapabilities } from "effect/cli"
 import { TestClock, TestConsole } from "effect/testing"
 import { Instruction, Journal, Runs, Storage, Workflow } from "reprise"
 import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
 import * as Outline from "../../src/Outline.ts"
+import { terminal } from "./support/terminal.ts"
 
 const Verdict = Schema.Struct({ approved: Schema.Boolean })
 const triage = Workflow.make("triage", {
@@ -32,7 +34,8 @@ const reprise = (...args: ReadonlyArray<string>) =>
     Storage.Storage,
     (storage) =>
       run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide(NodeServices.layer)
+        Effect.provide(NodeServices.layer),
+        Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
       )
   )
 
