@@ -17,13 +17,14 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Dispatch from "./Dispatch.ts"
-import { hasMoved, type Seen } from "./Ending.ts"
 import * as Failure from "./Failure.ts"
 import { describe } from "./internal/describe.ts"
 import * as Signal from "./internal/signal.ts"
 import * as Journal from "./Journal.ts"
 import { ShortWait } from "./Limits.ts"
 import { Storage } from "./Storage.ts"
+import * as Alarms from "./worker/Alarms.ts"
+import * as Left from "./worker/Left.ts"
 import { check, type Limits } from "./worker/Limit.ts"
 import * as Queue from "./worker/Queue.ts"
 
@@ -118,15 +119,6 @@ const layerOf = (pace: Pace, workflows?: ReadonlyArray<string>) => {
 
 export type { Limit, Limits } from "./worker/Limit.ts"
 
-/** A run that was left as it is. */
-interface Left {
-  readonly seen: Seen
-  /** Undefined of a run whose workflow is not known here. */
-  readonly why: string | undefined
-}
-
-const longestPause = Duration.toMillis("1 minute")
-
 /** How long a run waits in its place before it is left until its time: places are few. */
 const longestWait = Duration.toMillis("100 millis")
 
@@ -141,11 +133,8 @@ const make = Effect.fnUntraced(
 
     const running = new Map<string, Fiber.Fiber<void>>()
     const queue = Queue.make(limits)
-    /** When a run is to be driven that no look would find in time; UTC milliseconds. */
-    const alarms = new Map<string, number>()
-    /** How often in a row a run could not be driven. */
-    const failures = new Map<string, number>()
-    const left = new Map<string, Left>()
+    const alarms = Alarms.make()
+    const left = Left.make(storage)
     let state: Health["state"] = "working"
     let lookedAt: number | undefined
     let failure: string | undefined
@@ -162,38 +151,28 @@ const make = Effect.fnUntraced(
 
     const hear = (runId: string) => {
       // What was posted may be what it waited for.
-      left.delete(runId)
-      alarms.delete(runId)
+      left.forget(runId)
+      alarms.drop(runId)
       queue.add(runId)
       signal.raise()
     }
 
-    const postpone = (runId: string, after: number) => {
-      const times = failures.get(runId) ?? 0
-      failures.set(runId, times + 1)
-      const pause = Math.min(longestPause, after * 2 ** Math.min(times, 6))
-      alarms.set(runId, clock.currentTimeMillisUnsafe() + pause)
-    }
-
-    const seenNow = Effect.fnUntraced(function*(runId: string) {
-      const version = yield* storage.version(runId)
-      const { cursor } = yield* storage.inbox(runId, "", "")
-      return { runId, version, cursor }
-    })
+    const postpone = (runId: string, after: number) =>
+      alarms.postpone(runId, clock.currentTimeMillisUnsafe(), after)
 
     const handled = (runId: string) =>
       Effect.provideService(dispatch.handle(runId), ShortWait, longestWait)
 
     const driven = Effect.fnUntraced(function*(runId: string) {
       let verdict = yield* handled(runId)
-      if (verdict._tag !== "Redeliver") failures.delete(runId)
+      if (verdict._tag !== "Redeliver") alarms.driven(runId)
       if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
-        const seen = yield* seenNow(runId)
+        const seen = yield* left.see(runId)
         // What came in meanwhile may be what it needs: only what was seen before does not count.
         verdict = yield* handled(runId)
         if (verdict._tag === "Blocked" || verdict._tag === "Foreign") {
           const why = verdict._tag === "Blocked" ? verdict.why : undefined
-          left.set(runId, { seen, why })
+          left.leave(seen, why)
           if (why !== undefined) yield* Effect.logWarning(`Run "${runId}" does not go on: ${why}`)
         }
       }
@@ -235,14 +214,8 @@ const make = Effect.fnUntraced(
 
     /** Whether a due run is to be driven now. */
     const isOpen = Effect.fnUntraced(function*(runId: string, now: number) {
-      if (running.has(runId)) return false
-      // It could not be driven, and is to be left alone for a while.
-      if (failures.has(runId) && (alarms.get(runId) ?? 0) > now) return false
-      const at = left.get(runId)
-      if (at === undefined) return true
-      const isSame = !(yield* Effect.orElseSucceed(hasMoved(storage, at.seen), () => true))
-      if (!isSame) left.delete(runId)
-      return !isSame
+      if (running.has(runId) || alarms.isPostponed(runId, now)) return false
+      return !(yield* left.isLeft(runId))
     })
 
     /** Looks at all that is due. */
@@ -255,7 +228,7 @@ const make = Effect.fnUntraced(
       const due = yield* Random.shuffle(yield* storage.due(now))
       const isDue = new Set(due)
       // What is not due any more has gone on, or ended, elsewhere.
-      for (const runId of left.keys()) if (!isDue.has(runId)) left.delete(runId)
+      left.keep((runId) => isDue.has(runId))
       for (const runId of due) if (yield* isOpen(runId, now)) queue.add(runId, undefined, "found")
       // Nor does it take up what its workflow may; what came meanwhile was not to be seen.
       queue.keep((runId, arrival) => arrival > before || isDue.has(runId) || running.has(runId))
@@ -267,14 +240,6 @@ const make = Effect.fnUntraced(
       failure = describe(Failure.ofCause(cause).error).message
       return Effect.void
     }))
-
-    const ring = (now: number) => {
-      for (const [runId, at] of alarms) {
-        if (at > now) continue
-        alarms.delete(runId)
-        queue.add(runId, undefined, "found")
-      }
-    }
 
     /** One look at a time, beside whatever is driven: with many that are due it takes a while. */
     const startLook = Effect.uninterruptible(Effect.gen(function*() {
@@ -307,11 +272,14 @@ const make = Effect.fnUntraced(
     const loop = Effect.forever(Effect.gen(function*() {
       signal.lower()
       const now = clock.currentTimeMillisUnsafe()
-      ring(now)
+      for (const runId of alarms.ring(now)) queue.add(runId, undefined, "found")
       if (now >= nextLook) yield* startLook
       yield* launch
-      let next = Math.min(nextLook, queue.nextAt(clock.currentTimeMillisUnsafe()))
-      for (const at of alarms.values()) if (at < next) next = at
+      const next = Math.min(
+        nextLook,
+        alarms.nextAt(),
+        queue.nextAt(clock.currentTimeMillisUnsafe())
+      )
       // Whoever waits for a place hears of the next one that is free.
       const rest = Math.max(0, next - clock.currentTimeMillisUnsafe())
       yield* Effect.timeoutOption(signal.raised, rest)
@@ -339,7 +307,7 @@ const make = Effect.fnUntraced(
         if (Result.isSuccess(found)) {
           for (const { reason = "", runId } of found.success.runs) blocked.set(runId, reason)
         }
-        for (const [runId, { why }] of left) if (why !== undefined) blocked.set(runId, why)
+        for (const [runId, why] of left.reasons()) blocked.set(runId, why)
         return {
           state,
           running: Array.from(running.keys()),
