@@ -68,6 +68,10 @@ export const make = ({ asks, client, joins, owner }: Options) => {
       ? Effect.andThen(openOn(client, doing), once<A>(doing, text, params))
       : outside(patiently(once<A>(doing, text, params)))
 
+  /** What may as well not be done. */
+  const attempt = (doing: string, text: string, ...params: ReadonlyArray<Param>) =>
+    outside(once(doing, text, params))
+
   /** Asks for one, or for all that wait; in a transaction of the caller's each by itself. */
   const batched = <I, A>(
     doing: (item: I) => string,
@@ -228,5 +232,5 @@ export const make = ({ asks, client, joins, owner }: Options) => {
     { ...others, keyOf: byRun }
   )
 
-  return { outside, ask, append, appendNow: send, read, version, inbox, claim, giveBack }
+  return { outside, ask, attempt, append, appendNow: send, read, version, inbox, claim, giveBack }
 }

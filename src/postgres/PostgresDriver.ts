@@ -56,14 +56,15 @@ export const make = ({ channel, client, joins, schema, self }: Options) => {
   const held = Held.make()
   const asks = statements(schema, channel)
   const owner = JSON.stringify(self.name)
-  const { append, appendNow, ask, claim, giveBack, inbox, outside, read, version } = Asks.make({
-    asks,
-    client,
-    joins,
-    owner
-  })
+  const { append, appendNow, ask, attempt, claim, giveBack, inbox, outside, read, version } = Asks
+    .make({
+      asks,
+      client,
+      joins,
+      owner
+    })
   const { heard, sender, tell, told } = News.make((payload) =>
-    ask("tell of runs", asks.notify, payload)
+    attempt("tell of runs", asks.notify, payload)
   )
 
   /**
