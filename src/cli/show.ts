@@ -3,25 +3,17 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
-import type { Recorded, Wait } from "../Entry.ts"
-import type { Journal } from "../Journal.ts"
+import type { Wait } from "../Entry.ts"
 import * as Outline from "../Outline.ts"
-import * as Runs from "../Runs.ts"
-import { hide } from "../Secret.ts"
-import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
 import * as Output from "./output.ts"
+import { type Happened, type View, viewOf } from "./view.ts"
 
 export const show = Command.make("show", {
   runId: Argument.String("run-id").pipe(Argument.withDescription("The run to show"))
 }, ({ runId }) =>
   Effect.gen(function*() {
-    const journal = yield* Runs.journal(runId)
-    const seen = Status.of(runId, journal.entries)
-    // Only its lease tells whether someone drives an open run.
-    const status = seen.status === "pending" ? yield* Runs.status(runId) : seen
-    const view = look(journal, status)
+    const view = yield* viewOf(runId)
     yield* Console.log(
       (yield* Output.mode) === "json" ? Text.jsonLine(view) : page(view).join("\n")
     )
@@ -35,109 +27,6 @@ export const show = Command.make("show", {
       }
     ])
   )
-
-/** Something that reached the run from outside, or that is about the run as a whole. */
-interface Happened {
-  readonly timestamp: string
-  readonly type: "resume" | "event" | "cancel" | "patch" | "stop" | "continue"
-  readonly eventName?: string
-  readonly key?: string
-  readonly value?: Schema.Json
-  readonly eventId?: string
-  /** The wait that took the event. */
-  readonly stepId?: string
-  readonly reason?: string
-  readonly changeId?: string
-  readonly runId?: string
-}
-
-/** All that is shown of a run. */
-interface View extends Status.Status {
-  readonly input?: Schema.Json
-  readonly sessions: ReadonlyArray<{ readonly session: number; readonly timestamp: string }>
-  /** The journal's instructions in the order of their first entries. */
-  readonly items: ReadonlyArray<Outline.Item>
-  readonly events: ReadonlyArray<Happened>
-  /** Lines of the journal that do not count: of writers that had lost the run, or cut short. */
-  readonly rejected: number
-  readonly torn: number
-  /** What to call to go on with the run. */
-  readonly next: ReadonlyArray<string>
-}
-
-const look = ({ entries: found, rejected, torn }: Journal, given: Status.Draft): View => {
-  const entries = found.map(hide)
-  const status = hide(given)
-  const [start] = entries
-  const input = start?.type === "start" ? start.metadata : undefined
-  const items = Outline.items(entries).map((item): Outline.Item =>
-    item.state === "unknown" && status.status === "running" ? { ...item, state: "running" } : item
-  )
-  return {
-    ...status,
-    ...(input === undefined ? undefined : { input }),
-    sessions: entries.flatMap(({ session, timestamp, type }) =>
-      type === "start" ? [{ session, timestamp }] : []
-    ),
-    items,
-    events: entries.flatMap(happened),
-    rejected,
-    torn,
-    next: next(status)
-  }
-}
-
-const happened = (entry: Recorded): ReadonlyArray<Happened> => {
-  const { timestamp } = entry
-  switch (entry.type) {
-    case "resume":
-    case "event": {
-      const { eventId, eventName, key, type, value } = entry
-      return [{
-        timestamp,
-        type,
-        eventName,
-        ...(key === undefined ? undefined : { key }),
-        ...(value === undefined ? undefined : { value }),
-        eventId,
-        ...(entry.type === "resume" ? { stepId: entry.stepId } : undefined)
-      }]
-    }
-    case "cancel": {
-      const { eventId, reason, type } = entry
-      return [{ timestamp, type, eventId, ...(reason === undefined ? undefined : { reason }) }]
-    }
-    case "patch":
-      return [{ timestamp, type: entry.type, changeId: entry.changeId }]
-    case "stop":
-      return [{ timestamp, type: entry.type, stepId: entry.stepId }]
-    case "continue":
-      return [{ timestamp, type: entry.type, runId: entry.runId }]
-    default:
-      return []
-  }
-}
-
-/** The calls that go on with a run that waits for one; `value: …` is the caller's to fill in. */
-const next = ({ runId, status, waits, workflow }: Status.Status): ReadonlyArray<string> => {
-  const call = `${/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(workflow) ? workflow : "workflow"}`
-    + `.resume(${JSON.stringify(runId)}`
-  if (status === "suspended") {
-    const events = waits.filter(({ kind }) => kind === "event")
-    return events.length > 0
-      ? events.map(({ event, key, stepId }) =>
-        `${call}, { eventName: ${word(event ?? stepId)}, `
-        + `${key === undefined ? "" : `key: ${word(key)}, `}value: … })`
-      )
-      : [`${call})`]
-  }
-  return status === "pending" || status === "stopped" ? [`${call})`] : []
-}
-
-const word = (text: string) => Text.jsonLine(text)
-
-// ---------------------------------------------------------------------------------------------------
-// text
 
 const page = (view: View): ReadonlyArray<string> => {
   const { createdAt, events, input, items, rejected, sessions, torn, updatedAt, version, waits } =
