@@ -46,7 +46,7 @@ export interface Begun {
 export type FindError = ReadError | RunNotFound | RunId.RunIdRejected
 
 /** The beginning of a run up to a cut. */
-const cut = (
+export const cut = (
   journal: Journal.Journal,
   { fromOffset, fromStep }: CutAt,
   naming?: Naming
@@ -80,7 +80,7 @@ const cut = (
 }
 
 /** What a new run is begun with. */
-const beginOf = (prefix: Cut.Prefix, isCheckpoint: boolean): Begin => ({
+export const beginOf = (prefix: Cut.Prefix, isCheckpoint: boolean): Begin => ({
   metadata: () => structuredClone(prefix.metadata),
   prefix,
   isCheckpoint
@@ -118,7 +118,7 @@ const overridden = (
 }
 
 /** With a sum of what is begun with, so that another override is another run. */
-const marked = <P extends Cut.Prefix>(prefix: P | Override.Refusal): P | Override.Refusal =>
+export const marked = <P extends Cut.Prefix>(prefix: P | Override.Refusal): P | Override.Refusal =>
   Override.isRefusal(prefix)
     ? prefix
     : { ...prefix, override: crc32Hex(JSON.stringify([prefix.base, prefix.entries])) }
@@ -151,7 +151,7 @@ const idFor = ({ runId }: { readonly runId?: string | undefined }) =>
 type Refusal = Override.Refusal | Checkpoint.CheckpointRejected
 
 /** Fails with what is a refusal. */
-const orFail = <A>(
+export const orFail = <A>(
   outcome: A
 ): Effect.Effect<Exclude<A, Refusal>, Extract<A, Refusal>> =>
   Override.isRefusal(outcome) || outcome instanceof Checkpoint.CheckpointRejected
@@ -170,38 +170,47 @@ export const retryFrom = (
 ): ReturnType<typeof fork> =>
   Effect.gen(function*() {
     const { journal } = yield* found(runId)
-    const { entries } = journal
-    const reject = (saw: string, instead: string) => new ForkRejected({ runId, saw, instead })
-    if (entries.at(-1)?.type !== "error") {
-      return yield* reject(
-        "it has not failed",
-        `Go on with an open run with resume("${runId}"), or fork it from a step`
-      )
-    }
-    const failed = options.step ?? lastFailed(entries, program.naming)
-    if (failed === undefined) {
-      return yield* reject(
-        "no step of it failed: its body did, of itself",
-        `Choose where to go on from: fork("${runId}", { fromStep })`
-      )
-    }
-    const offset = yield* orFail(Cut.before(runId, entries, failed, program.naming))
-    const undone = entries.slice(offset).flatMap((entry) =>
-      entry.type === "undo" ? [entry.stepId] : []
-    )
-    const kept = entries.slice(0, offset)
-      .flatMap((entry) => "stepId" in entry && undone.includes(entry.stepId) ? [entry.stepId] : [])
-    if (kept.length > 0) {
-      return yield* reject(
-        `what was done before step "${failed}" was undone when it failed: ${
-          kept.map((id) => `"${id}"`).join(", ")
-        }`,
-        `Do that again too: fork("${runId}", { fromStep: "${kept[0]}" })`
-      )
-    }
+    const fromOffset = yield* orFail(retryOffset(journal, options.step, program.naming))
     const { override, runId: next } = options
-    return yield* fork(program, runId, { fromOffset: offset, runId: next, override })
+    return yield* fork(program, runId, { fromOffset, runId: next, override })
   })
+
+/** Where a failed run is cut to go on from `step`, or else from the step that failed. */
+export const retryOffset = (
+  { entries, runId }: Journal.Journal,
+  step: string | undefined,
+  naming?: Naming
+): number | Override.Refusal => {
+  const reject = (saw: string, instead: string) => new ForkRejected({ runId, saw, instead })
+  if (entries.at(-1)?.type !== "error") {
+    return reject(
+      "it has not failed",
+      `Go on with an open run with resume("${runId}"), or fork it from a step`
+    )
+  }
+  const failed = step ?? lastFailed(entries, naming)
+  if (failed === undefined) {
+    return reject(
+      "no step of it failed: its body did, of itself",
+      `Choose where to go on from: fork("${runId}", { fromStep })`
+    )
+  }
+  const offset = Cut.before(runId, entries, failed, naming)
+  if (Override.isRefusal(offset)) return offset
+  const undone = entries.slice(offset).flatMap((entry) =>
+    entry.type === "undo" ? [entry.stepId] : []
+  )
+  const kept = entries.slice(0, offset)
+    .flatMap((entry) => "stepId" in entry && undone.includes(entry.stepId) ? [entry.stepId] : [])
+  return kept.length === 0
+    ? offset
+    : reject(
+      `what was done before step "${failed}" was undone when it failed: ${
+        kept.map((id) => `"${id}"`).join(", ")
+      }`,
+      `Do that again too: fork("${runId}", { fromStep: "${kept[0]}" })`
+    )
+}
 
 /** The step that failed last; inside a container that failed with it, if one did. */
 const lastFailed = (

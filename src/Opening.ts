@@ -96,7 +96,8 @@ export const compare = (
     : exists("source", seen, recorded)
 }
 
-const origin = (
+/** Where what a run is begun with comes from, in words. */
+export const origin = (
   source: Pick<Prefix, "runId" | "offset" | "override"> | undefined
 ): string =>
   source === undefined

@@ -91,7 +91,7 @@ const merged = (of: Record.Of, fields: Schema.JsonObject, override: Override) =>
 }
 
 /** The entry with another outcome; what is not about that stays. */
-const withResult = (entry: Step, result: Schema.Json | undefined): Step => {
+export const withResult = (entry: Step, result: Schema.Json | undefined): Step => {
   const changed: { -readonly [K in keyof Step]: Step[K] } = { ...entry }
   delete changed.error
   delete changed.declared

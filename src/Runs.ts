@@ -33,6 +33,7 @@ export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
 export { createRunId, RunIdRejected } from "./RunId.ts"
 export { Status } from "./Status.ts"
 export { TokenRejected } from "./Token.ts"
+export { fork, retryFrom } from "./ForkWithoutCode.ts"
 
 /**
  * Records a run for whoever drives runs of its workflow, as `workflow.enqueue` does: for processes that do not work.
