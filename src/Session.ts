@@ -274,6 +274,9 @@ class Session extends Ledger {
           })
         )
         this.inline = false
+      } else if (this.telling.isTraced) {
+        // Over already: a span that says that it was.
+        yield* this.telling.surround(pending, Effect.void)
       }
       this.take(pending, performed, began)
     }

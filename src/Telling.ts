@@ -16,7 +16,8 @@ export class Telling {
   private readonly of: Of
   private readonly live: Live
   private readonly observers
-  private readonly isTraced: boolean
+  /** Whether anybody sees spans. */
+  readonly isTraced: boolean
   private readonly warnings: Array<string> = []
 
   constructor(of: Of, live: Live) {
