@@ -107,9 +107,13 @@ export const fromSchema = (schema: Schema.Top): Codec => {
         : { ok: false, refused: { _tag: "Schema", message: firstLines(Cause.squash(exit.cause)) } }
     },
     decode: (value, services) => {
-      const exit = runSync(decode(isSecret ? Secret.unmarked(value) : value), services)
-      return Exit.isSuccess(exit)
-        ? { ok: true, value: exit.value }
+      const of = (json: unknown) => runSync(decode(isSecret ? Secret.unmarked(json) : json), services)
+      const exit = of(value)
+      if (Exit.isSuccess(exit)) return { ok: true, value: exit.value }
+      // Who has no schema posts nothing, where nothing is encoded as null.
+      const ofNull = value === undefined ? of(null) : exit
+      return Exit.isSuccess(ofNull)
+        ? { ok: true, value: ofNull.value }
         : new Undecodable(firstLines(Cause.squash(exit.cause)))
     }
   }

@@ -319,6 +319,38 @@ describe("send", () => {
   )
 })
 
+describe("an event without a value", () => {
+  const signalled = Workflow.make("signalled", {
+    output: Schema.Struct({ go: Schema.Boolean, maybe: Schema.Boolean }),
+    events: { go: Schema.Void, maybe: Schema.NullOr(Schema.String), text: Schema.String }
+  }, function*(ctx) {
+    const go = yield* ctx.suspend("go")
+    const maybe = yield* ctx.suspend("maybe")
+    return { go: go === undefined, maybe: maybe === null }
+  })
+
+  test(
+    "is taken by who waits for one that has none, sent by whoever has no schema",
+    Effect.gen(function*() {
+      yield* signalled.start(undefined, { runId: "r" })
+      for (const eventName of ["go", "maybe"]) yield* Runs.send("r", { eventName })
+      expect(yield* signalled.resume("r"))
+        .toMatchObject({ status: "success", result: { go: true, maybe: true } })
+      const replayed = signalled.replay(yield* Runs.journal("r"))
+      expect(replayed).toMatchObject({ _tag: "Returned" })
+    })
+  )
+
+  test(
+    "is not taken for one that needs a value",
+    Effect.gen(function*() {
+      yield* waiting.start(1, { runId: "r" })
+      yield* Runs.send("r", { eventName: "go" })
+      expect(yield* waiting.resume("r")).toMatchObject({ status: "suspended" })
+    })
+  )
+})
+
 describe("cancel", () => {
   test(
     "only posts: the clean-up is the next driver's",
