@@ -107,7 +107,8 @@ export const fromSchema = (schema: Schema.Top): Codec => {
         : { ok: false, refused: { _tag: "Schema", message: firstLines(Cause.squash(exit.cause)) } }
     },
     decode: (value, services) => {
-      const of = (json: unknown) => runSync(decode(isSecret ? Secret.unmarked(json) : json), services)
+      const of = (json: Schema.Json | undefined) =>
+        runSync(decode(isSecret ? Secret.unmarked(json) : json), services)
       const exit = of(value)
       if (Exit.isSuccess(exit)) return { ok: true, value: exit.value }
       // Who has no schema posts nothing, where nothing is encoded as null.

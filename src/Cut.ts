@@ -156,7 +156,8 @@ export const find = (
   if (ids.has(step)) return step
   const named = Array.from(ids).flatMap(([id, name]) => {
     const { kind, label } = naming(id, name)
-    return kind !== "own" && (label === step || name === step) ? [{ id, kind }] : []
+    const isMeant = step !== "" && (label === step || name === step)
+    return kind !== "own" && isMeant ? [{ id, kind }] : []
   })
   const isOne = new Set(named.map(({ kind }) => kind)).size === named.length
   return named.length > 0 && isOne

@@ -8,7 +8,7 @@ import * as Cut from "./Cut.ts"
 import { found } from "./Find.ts"
 import * as Fork from "./Fork.ts"
 import * as Journal from "./Journal.ts"
-import { firstStart, origin } from "./Opening.ts"
+import { firstStart, origin, VersionMismatch } from "./Opening.ts"
 import { withResult } from "./Override.ts"
 import { RunExists } from "./Refusals.ts"
 import * as RunId from "./RunId.ts"
@@ -22,7 +22,12 @@ export interface Options {
   readonly override?: Readonly<Record<string, Schema.Json>> | undefined
 }
 
-export type Error = Fork.FindError | RunExists | Cut.StepNotFound | Fork.ForkRejected
+export type Error =
+  | Fork.FindError
+  | RunExists
+  | VersionMismatch
+  | Cut.StepNotFound
+  | Fork.ForkRejected
 
 /**
  * Records a new run that keeps what another one did up to a step, or to an offset of its journal; gives its id. For those
@@ -55,10 +60,15 @@ export const fork = Effect.fnUntraced(
     options: Fork.CutAt & Options
   ): Effect.fn.Return<string, Error, Storage> {
     const { journal } = yield* found(runId)
+    const first = Journal.first(journal)!
+    if (Journal.isNewer(first)) {
+      const recorded = String(first.format), seen = String(Journal.format)
+      return yield* new VersionMismatch({ runId, of: "journal format", recorded, seen })
+    }
     const prefix = yield* Fork.orFail(Fork.cut(journal, options))
     const changed = yield* Fork.orFail(overridden(prefix, options.override))
     const next = yield* RunId.check(options.runId ?? RunId.createRunId())
-    yield* record(next, changed, Journal.first(journal)!)
+    yield* record(next, changed, first)
     return next
   }
 )
@@ -107,15 +117,18 @@ const record = Effect.fnUntraced(
       { entry: { ...entry, enqueued: true as const }, timestamp: prefix.timestamp },
       ...prefix.entries
     ]
-    const writer = yield* storage.writer(yield* nothing(runId))
     const stamped = entries.map(({ entry, timestamp }) => Journal.stamped(entry, timestamp))
-    if (!(yield* writer.append(stamp, stamped))) {
-      const { journal } = yield* storage.read(runId, "none")
-      const recorded = origin(Journal.first(journal)?.source)
-      const seen = origin(prefix)
-      if (recorded !== seen) {
+    let loaded = yield* nothing(runId)
+    for (;;) {
+      const first = Journal.first(loaded.journal)
+      const recorded = origin(first?.source), seen = origin(prefix)
+      if (first !== undefined && recorded === seen) break
+      if (first !== undefined) {
         return yield* new RunExists({ runId, differs: "source", seen, recorded })
       }
+      const writer = yield* storage.writer(loaded)
+      if (yield* writer.append(stamp, stamped)) break
+      loaded = yield* storage.read(runId, "none")
     }
     storage.hint(runId)
   },

@@ -17,6 +17,7 @@ import { until } from "./Until.ts"
 
 export { type Copied, copy, CopyRejected } from "./Copy.ts"
 export { journal, latestStatus, list, type ReadError, status } from "./Find.ts"
+export { fork, retryFrom } from "./ForkWithoutCode.ts"
 export { importJournal, ImportRejected, type Options as ImportOptions } from "./Import.ts"
 export {
   cancel,
@@ -33,7 +34,6 @@ export { EventRejected, RunClosed, RunExists, RunNotFound } from "./Refusals.ts"
 export { createRunId, RunIdRejected } from "./RunId.ts"
 export { Status } from "./Status.ts"
 export { TokenRejected } from "./Token.ts"
-export { fork, retryFrom } from "./ForkWithoutCode.ts"
 
 /**
  * Records a run for whoever drives runs of its workflow, as `workflow.enqueue` does: for processes that do not work.

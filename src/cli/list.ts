@@ -1,18 +1,19 @@
-/** `reprise list`: the runs of a storage, one a line, then those that cannot be read. */
-import * as CliOutput from "effect/cli/CliOutput"
+/** `reprise list`: the runs of a storage, one a line, then those that cannot be read; once, or again and again. */
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Page } from "../Driver.ts"
 import * as Runs from "../Runs.ts"
-import { hide } from "../Secret.ts"
 import * as Status from "../Status.ts"
 import * as Text from "../Text.ts"
+import { untilClosed } from "./closed.ts"
+import * as Lines from "./lines.ts"
 import * as Output from "./output.ts"
-import { root } from "./root.ts"
+import { place } from "./storage/place.ts"
 
 const Limit = Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1)))
 
@@ -33,31 +34,32 @@ export const list = Command.make("list", {
   after: Flag.String("after").pipe(
     Flag.withDescription("Goes on behind the page that named this"),
     Flag.optional
+  ),
+  watch: Flag.Boolean("watch").pipe(
+    Flag.withDescription("Looks every second and prints what has changed, until it is stopped"),
+    Flag.withDefault(false)
   )
 }, (flags) =>
   Effect.gen(function*() {
-    const { storage } = yield* root
-    const isJson = (yield* Output.mode) === "json"
-    const page = yield* Runs.list({
+    const query = {
       status: Option.getOrUndefined(flags.status),
       workflow: Option.getOrUndefined(flags.workflow),
       limit: flags.limit,
       after: Option.getOrUndefined(flags.after)
-    })
-    const lines = isJson ? jsonLines(page) : table(page)
-    if (lines.length > 0) yield* Console.log(lines.join("\n"))
-    // Not among the data: on a terminal it is seen, and a pipe gets runs alone.
-    if (page.cursor !== undefined) {
-      yield* Console.error(`More runs: the same with --after ${shellWord(page.cursor)}`)
-    } else if (lines.length === 0 && !isJson) {
-      const some = Option.isSome(flags.status) || Option.isSome(flags.workflow)
-        || Option.isSome(flags.after)
-      yield* Console.error(`No ${some ? "such runs" : "runs"} in ${Text.plain(storage)}.`)
     }
+    const isSome = query.status !== undefined || query.workflow !== undefined
+      || query.after !== undefined
+    const isJson = (yield* Output.mode) === "json"
+    const { name } = yield* place
+    const look = Runs.list(query)
+    const print = isJson ? printJson : printText(name, isSome)
+    if (!flags.watch) return yield* Effect.flatMap(look, print)
+    yield* untilClosed(isJson ? watchJson(look) : watchText(look, print))
   })).pipe(
     Command.withDescription("Lists runs: state, what they wait for, steps"),
     Command.withExamples([
       { command: "reprise list --status suspended", description: "What waits for someone" },
+      { command: "reprise list --watch", description: "All runs, as they go on" },
       {
         command: "reprise list --json | jq -r .runId",
         description: "The ids of all runs"
@@ -65,57 +67,75 @@ export const list = Command.make("list", {
     ])
   )
 
-const jsonLines = ({ runs, unreadable }: Page): Array<string> => [
-  ...runs.map((run) => Text.jsonLine(hide(run))),
-  ...unreadable.map(({ error, runId }) =>
-    Text.jsonLine({ runId, unreadable: { _tag: error._tag, message: error.message } })
-  )
-]
+const printJson = (page: Page) =>
+  Effect.gen(function*() {
+    yield* printLines(Array.from(Lines.jsonLines(page).values()))
+    yield* tellOfMore(page)
+  })
 
-const header = ["RUN", "WORKFLOW", "STATUS", "WAITS FOR", "UPDATED", "STEPS"]
+const printText = (storage: string, isSome: boolean) => (page: Page) =>
+  Effect.gen(function*() {
+    const lines = Lines.table(page)
+    yield* printLines(lines)
+    yield* tellOfMore(page)
+    if (page.cursor === undefined && lines.length === 0) {
+      yield* Console.error(`No ${isSome ? "such runs" : "runs"} in ${Text.plain(storage)}.`)
+    }
+  })
 
-const table = ({ runs, unreadable }: Page): Array<string> => {
-  const rows = runs.map((run) => [
-    run.runId,
-    Text.cut(Text.plain(run.workflow), 40),
-    run.status,
-    waitsFor(run),
-    Text.plain(run.updatedAt).replace(/\.\d+Z$/, "Z"),
-    run.steps.failed === 0
-      ? `${run.steps.done}`
-      : `${run.steps.done} (${run.steps.failed} failed)`
-  ])
-  const lines = rows.length === 0 ? [] : aligned([header, ...rows])
-  for (const { error, runId } of unreadable) {
-    lines.push(`${Text.plain(runId)}  cannot be read: ${Text.plain(error.message)}`)
-  }
-  return lines
-}
+const printLines = (lines: ReadonlyArray<string>) =>
+  lines.length === 0 ? Effect.void : Console.log(lines.join("\n"))
 
-const waitsFor = ({ reason, waits }: Status.Status): string => {
-  const [first] = waits
-  const text = first === undefined
-    ? Text.plain(reason ?? "")
-    : first.kind === "event"
-    ? Text.plain(first.event ?? first.stepId)
-      + (first.key === undefined ? "" : ` key ${Text.short(first.key)}`)
-    : `${first.kind}${first.wakeAt === undefined ? "" : ` until ${Text.time(first.wakeAt)}`}`
-  const more = waits.length > 1 ? ` +${waits.length - 1}` : ""
-  return (Text.cut(text, 40) + more) || "-"
-}
+/** Not among the data: on a terminal it is seen, and a pipe gets runs alone. */
+const tellOfMore = ({ cursor }: Page) =>
+  cursor === undefined
+    ? Effect.void
+    : Console.error(`More runs: the same with --after ${shellWord(cursor)}`)
 
-const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): Array<string> => {
-  const widths = header.map((_, column) =>
-    Math.max(...rows.map((row) => CliOutput.displayWidth(row[column] ?? "")))
-  )
-  return rows.map((row) =>
-    row.map((cell, column) =>
-      column === row.length - 1
-        ? cell
-        : cell + " ".repeat(widths[column]! - CliOutput.displayWidth(cell))
-    ).join("  ")
-  )
-}
+// ---------------------------------------------------------------------------------------------------
+// watching
+
+const interval = "1 second"
+
+/** A line for each run that is not as it was, and for one that is not on the page any more. */
+const watchJson = <E, R>(look: Effect.Effect<Page, E, R>) =>
+  Effect.gen(function*() {
+    let seen: ReadonlyMap<string, string> = new Map()
+    for (;;) {
+      const now = Lines.jsonLines(yield* look)
+      const gone = Array.from(seen.keys()).filter((runId) => !now.has(runId))
+      yield* printLines([
+        ...Array.from(now).flatMap(([runId, line]) => seen.get(runId) === line ? [] : [line]),
+        ...gone.map((runId) => Text.jsonLine({ runId, gone: true }))
+      ])
+      seen = now
+      yield* Effect.sleep(interval)
+    }
+  })
+
+/** Clears the screen below where it begins. */
+const home = "\u001b[H\u001b[2J"
+
+/** The whole page, whenever it is not as it was. */
+const watchText = <E, R>(
+  look: Effect.Effect<Page, E, R>,
+  print: (page: Page) => Effect.Effect<void>
+) =>
+  Effect.gen(function*() {
+    const { canAnimate } = yield* TerminalCapabilities
+    let seen: string | undefined
+    for (;;) {
+      const page = yield* look
+      const now = JSON.stringify([page.runs, Lines.table(page), page.cursor])
+      if (now !== seen) {
+        if (canAnimate) yield* Console.log(home)
+        else if (seen !== undefined) yield* Console.log("")
+        yield* print(page)
+      }
+      seen = now
+      yield* Effect.sleep(interval)
+    }
+  })
 
 const shellWord = (text: string) =>
   /^[\w.:/=@%+-]+$/.test(text) ? text : `'${Text.plain(text).replaceAll("'", `'\\''`)}'`

@@ -5,9 +5,12 @@ import * as Flag from "effect/cli/Flag"
 export const root = Command.make("reprise").pipe(
   Command.withSharedFlags({
     storage: Flag.String("storage").pipe(
-      Flag.withDescription("Where the journals are, as file:DIR"),
-      Flag.withMetavar("file:DIR"),
-      Flag.withDefault("file:.reprise")
+      Flag.withDescription(
+        "Where the journals are: file:DIR, sqlite:FILE, postgres://… or s3://bucket/prefix; else as "
+          + "REPRISE_STORAGE says, or reprise.json here or above, or file:.reprise"
+      ),
+      Flag.withMetavar("URL"),
+      Flag.optional
     ),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription("JSON, an object a line, or else text; JSON by itself in a pipe"),

@@ -1,31 +1,79 @@
-/** Which storage a `--storage` flag means. */
+/** Opens the storage that a URL names. Only its own driver is loaded, and reading makes nothing. */
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import { Storage } from "../Storage.ts"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Storage, StorageError } from "../Storage.ts"
 import * as LocalStorage from "../storage/LocalStorage.ts"
+import { allowed, shown, StorageRejected } from "./storage/rejected.ts"
 
-/** The command line knows no such storage. */
-export class StorageRejected
-  extends Schema.TaggedError<StorageRejected>("reprise/StorageRejected")("StorageRejected", {
-    storage: Schema.String
+export { StorageRejected } from "./storage/rejected.ts"
+
+/** The storage needs a package that is not installed. */
+export class PeerMissing
+  extends Schema.TaggedError<PeerMissing>("reprise/PeerMissing")("PeerMissing", {
+    storage: Schema.String,
+    peer: Schema.String
   })
 {
   override get message(): string {
-    return `--storage ${JSON.stringify(this.storage)} is no storage that this command can open. `
-      + `Use file:DIR, a directory of journals, as in --storage file:.reprise.`
+    return `The storage ${JSON.stringify(this.storage)} needs a package that is not installed: `
+      + `npm install ${this.peer}`
   }
 }
 
-const directory = /^file:(.+)$/s
+export type OpenError = StorageRejected | PeerMissing | StorageError | SqlError
 
-export const layer = (
+export type Open = (
   storage: string
-): Layer.Layer<Storage, StorageRejected, FileSystem.FileSystem | Path.Path> => {
-  const name = directory.exec(storage)?.[1]
-  return name === undefined
-    ? Layer.effect(Storage, Effect.fail(new StorageRejected({ storage })))
-    : LocalStorage.layer(name)
+) => Layer.Layer<Storage, OpenError, FileSystem.FileSystem | Path.Path>
+
+/** Opens what is there. */
+export const layer: Open = (storage) => opened(storage, false)
+
+/** Makes what is not there, for those who are about to write to it. */
+export const layerForWriting: Open = (storage) => opened(storage, true)
+
+const opened = (storage: string, makes: boolean): ReturnType<Open> => {
+  const [, scheme, rest = ""] = /^([a-z0-9]+):(.+)$/is.exec(storage) ?? []
+  switch (scheme) {
+    case "file":
+      return LocalStorage.layer(rest)
+    case "sqlite": {
+      const loaded = Effect.promise(() => import("./storage/sqlite.ts"))
+      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(rest, makes)))
+    }
+    case "postgres":
+    case "postgresql": {
+      const loaded = needing("@effect/sql-pg", storage, () => import("./storage/postgres.ts"))
+      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(storage, makes)))
+    }
+    case "s3": {
+      const loaded = needing("aws4fetch", storage, () => import("./storage/s3.ts"))
+      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(storage)))
+    }
+    default:
+      return Layer.unwrap(Effect.fail(
+        new StorageRejected({
+          storage: shown(storage),
+          saw: "is none that this command can open",
+          advice: allowed
+        })
+      ))
+  }
 }
+
+const needing = <A>(peer: string, storage: string, load: () => Promise<A>) =>
+  Effect.catch(
+    Effect.tryPromise({ try: load, catch: (error) => error }),
+    (error) =>
+      isMissing(error, peer)
+        ? Effect.fail(new PeerMissing({ storage: shown(storage), peer }))
+        : Effect.die(error)
+  )
+
+const isMissing = (error: unknown, peer: string) =>
+  error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
+  && error.message.includes(peer)

@@ -142,8 +142,8 @@ describe("the reprise command", () => {
     expect(await failed("show", "nope")).toMatch(/^There is no run "nope" in this storage\. /)
     expect(await failed("show", "../r1")).toMatch(/^"\.\.\/r1" is no run id/)
     expect(await failed("show", "damaged")).toMatch(/damaged at line \d+: its checksum/)
-    expect(await failed("list", "--storage", "s3://bucket")).toMatch(
-      /^--storage "s3:\/\/bucket" is no storage .* Use file:DIR/
+    expect(await failed("list", "--storage", "https://bucket")).toMatch(
+      /^The storage "https:…" is none that this command can open\. Use file:DIR, sqlite:FILE/
     )
     expect(await failed("list", "--storage", "file:")).toContain("Use file:DIR")
   })
@@ -151,7 +151,9 @@ describe("the reprise command", () => {
   it("explains itself, and what it does not know", async () => {
     const help = await reprise(["--help"])
     expect(help.code).toBe(0)
-    expect(help.out).toContain("--storage file:DIR")
+    expect(help.out).toMatch(
+      /--storage URL .*file:DIR, sqlite:FILE, postgres:.*s3:.*REPRISE_STORAGE/
+    )
     const unknown = await reprise(["lst"])
     expect(unknown.code).toBe(1)
     expect(unknown.err).toContain("list")

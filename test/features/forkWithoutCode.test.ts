@@ -1,7 +1,7 @@
 /** Forks and retries by who has no code of the workflow: the new run is left to who has. */
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
-import { Instruction, JournalCodec, Runs, Storage, Worker, Workflow } from "reprise"
+import { Instruction, Journal, JournalCodec, Runs, Storage, Worker, Workflow } from "reprise"
 
 let calls: Array<string> = []
 let isBroken = true
@@ -105,6 +105,7 @@ describe("a fork without code", () => {
       expect(yield* refused({ fromOffset: 99 })).toMatchObject({ _tag: "ForkRejected" })
       expect(yield* refused({ fromOffset: 1.5 })).toMatchObject({ _tag: "ForkRejected" })
       expect(yield* refused({})).toMatchObject({ _tag: "ForkRejected" })
+      expect(yield* refused({ fromStep: "" })).toMatchObject({ _tag: "StepNotFound" })
       expect(yield* refused({ fromStep: "tax", fromOffset: 1 }))
         .toMatchObject({ _tag: "ForkRejected" })
       expect(yield* refused({ fromStep: "charge", override: { nope: 1 } }))
@@ -114,6 +115,32 @@ describe("a fork without code", () => {
       expect(yield* Effect.flip(Runs.fork("none", { fromOffset: 1 })))
         .toMatchObject({ _tag: "RunNotFound" })
       expect((yield* Runs.list()).runs.map(({ runId }) => runId)).toEqual(["a"])
+    }).pipe(onMemory))
+
+  it.effect("of a run that a newer version wrote is that version's to make", () =>
+    Effect.gen(function*() {
+      yield* failed
+      const { driver } = yield* Storage.Storage
+      const newer = Storage.make({
+        ...driver,
+        read: (runId) =>
+          Effect.map(driver.read(runId), ({ text, version }) => {
+            const [start = ""] = text.split("\n")
+            const line = start.replace(/,"sum":"[0-9a-f]+"\}$/, "}").replace(
+              "\"format\":1",
+              "\"format\":2"
+            )
+            return { version, text: [Journal.sealText(line), ""].join("\n") }
+          })
+      })
+      const refused = Runs.fork("a", { fromOffset: 1 }).pipe(
+        Effect.provideService(Storage.Storage, newer)
+      )
+      expect(yield* Effect.flip(refused)).toMatchObject({
+        _tag: "VersionMismatch",
+        of: "journal format",
+        recorded: "2"
+      })
     }).pipe(onMemory))
 
   it.effect("of one id is one run, and none of another origin", () =>
