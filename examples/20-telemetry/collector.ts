@@ -16,12 +16,12 @@ interface Span {
   readonly attributes: ReadonlyArray<Attribute>
 }
 
-const values = (attributes: ReadonlyArray<Attribute>): Record<string, unknown> =>
-  Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
+const values = (attributes: ReadonlyArray<Attribute>): Record<string, string> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, String(Object.values(value)[0])]))
 
 export const startCollector = async () => {
   const spans: Array<Span> = []
-  const logs: Array<{ body: unknown; attributes: Record<string, unknown> }> = []
+  const logs: Array<{ body: string; attributes: Record<string, string> }> = []
   const counts = new Map<string, number>()
   const take: Record<string, (sent: any) => void> = {
     "/v1/traces": ({ resourceSpans }) => {
@@ -33,7 +33,7 @@ export const startCollector = async () => {
       for (const { scopeLogs } of resourceLogs) {
         for (const { logRecords } of scopeLogs) {
           for (const { attributes, body } of logRecords) {
-            logs.push({ body: Object.values(body)[0], attributes: values(attributes) })
+            logs.push({ body: String(Object.values(body)[0]), attributes: values(attributes) })
           }
         }
       }
@@ -54,9 +54,11 @@ export const startCollector = async () => {
       }
     }
   }
-  const server = createServer(async (request, response) => {
-    take[request.url ?? ""]?.(JSON.parse(await text(request)))
-    response.setHeader("content-type", "application/json").end("{}")
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      take[request.url ?? ""]?.(JSON.parse(body))
+      response.setHeader("content-type", "application/json").end("{}")
+    })
   })
   await once(server.listen(0, "127.0.0.1"), "listening")
 

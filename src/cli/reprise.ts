@@ -12,74 +12,41 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type { Storage } from "../Storage.ts"
 import * as Text from "../Text.ts"
-import { cancel } from "./cancel.ts"
-import { check } from "./check.ts"
-import { checkpoint } from "./checkpoint.ts"
-import { copy } from "./copy.ts"
-import { doctor } from "./doctor.ts"
-import { fork } from "./fork.ts"
-import { fsck, verify } from "./fsck.ts"
-import { gc } from "./gc.ts"
-import { journal } from "./journal.ts"
-import { list } from "./list.ts"
-import { mcp } from "./mcp.ts"
-import { replay } from "./replay.ts"
-import { resume } from "./resume.ts"
-import { retry } from "./retry.ts"
-import { rm } from "./rm.ts"
 import { root } from "./root.ts"
-import { send } from "./send.ts"
-import { settle } from "./settle.ts"
-import { show } from "./show.ts"
 import * as storage from "./storage.ts"
 import { place } from "./storage/place.ts"
+import * as Verbs from "./verbs.ts"
 import { version } from "./version.ts"
-import { watch } from "./watch.ts"
 
 /** Runs the command with `args` on the storage that `layerOf` makes of the `--storage` flag. */
-export const run = <E, R>(
+export const run = Effect.fnUntraced(function*<E, R>(
   args: ReadonlyArray<string>,
-  layerOf: (storage: string) => Layer.Layer<Storage, E, R>,
+  layerOf: Verbs.LayerOf<E, R>,
   /** Opens a storage that is copied to, and makes it if need be. */
   layerForWriting = layerOf
-) => {
+) {
   const opened = Layer.unwrap(Effect.map(place, ({ url }) => layerOf(url)))
+  const names = Verbs.named(args)
+  const verbs = yield* Effect.promise(() => Verbs.load(names))
+  const { copy, doctor } = yield* Effect.promise(() =>
+    Verbs.loadOpening(names, layerOf, layerForWriting)
+  )
   const command = root.pipe(
     Command.withSubcommands([
-      // a line for each verb
-      list.pipe(Command.provide(opened)),
-      show.pipe(Command.provide(opened)),
-      journal.pipe(Command.provide(opened)),
-      watch.pipe(Command.provide(opened)),
-      verify.pipe(Command.provide(opened)),
-      fsck.pipe(Command.provide(opened)),
-      doctor(layerOf),
-      send.pipe(Command.provide(opened)),
-      cancel.pipe(Command.provide(opened)),
-      settle.pipe(Command.provide(opened)),
-      resume.pipe(Command.provide(opened)),
-      retry.pipe(Command.provide(opened)),
-      fork.pipe(Command.provide(opened)),
-      checkpoint.pipe(Command.provide(opened)),
-      replay.pipe(Command.provide(opened)),
-      check.pipe(Command.provide(opened)),
-      copy(layerForWriting).pipe(Command.provide(opened)),
-      rm.pipe(Command.provide(opened)),
-      gc.pipe(Command.provide(opened)),
-      mcp.pipe(Command.provide(opened))
+      ...verbs.map((verb) => Command.provide(verb, opened)),
+      ...copy.map((verb) => Command.provide(verb, opened)),
+      ...doctor
     ])
   )
-  return Effect.tapCause(Command.runWith(command, { version })(args), report)
-}
+  return yield* Command.runWith(command, { version })(args)
+}, (called) => Effect.tapCause(called, report))
 
 /** Runs the command as this process. */
 export const main = (): void => {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // Whoever reads has had enough: a watch would go on for nobody.
-    if (error.code === "EPIPE") process.exit(0)
-    throw error
+    // Whoever reads has had enough: what is done goes on, and what only watches hears of it, too.
+    if (error.code !== "EPIPE") throw error
   })
   NodeRuntime.runMain(
     run(process.argv.slice(2), storage.layer, storage.layerForWriting).pipe(

@@ -76,7 +76,7 @@ const failing = (...args: ReadonlyArray<string>) =>
     const before = (yield* stdout).length
     const exit = yield* Effect.exit(reprise(...args))
     const error = Option.getOrThrow(Exit.findErrorOption(exit))
-    const code = typeof error === "object" && Runtime.errorExitCode in error
+    const code = typeof error === "object" && error !== null && Runtime.errorExitCode in error
       ? error[Runtime.errorExitCode]
       : 1
     return { code, out: (yield* stdout).slice(before) }
