@@ -20,7 +20,6 @@ import type {
 } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import type * as Instruction from "./Instruction.ts"
-import { describe } from "./internal/describe.ts"
 import { type Machine, type Pending, Undecodable } from "./Machine.ts"
 import type { Performed } from "./Perform.ts"
 import * as Replay from "./Replay.ts"
@@ -203,10 +202,7 @@ export const end = (
   }
   const { error } = outcome
   const recorded = Failure.encodeEnd(error, program.error, declared, services)
-  if (recorded === undefined) {
-    const { message, tag } = describe(error)
-    return Replay.defectOf(program, runId, `The body threw ${tag}: ${message}`, error)
-  }
+  if (recorded === undefined) return Replay.undeclared(program, runId, error)
   return "_tag" in recorded
     ? Codec.rejection(recorded, { runId, what: "the error the workflow failed with" })
     : { type: "error", ...recorded }

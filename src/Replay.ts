@@ -12,6 +12,7 @@ import type { Posted } from "./Driver.ts"
 import type { Entry, Wait } from "./Entry.ts"
 import * as Failure from "./Failure.ts"
 import * as Instruction from "./Instruction.ts"
+import { describe } from "./internal/describe.ts"
 import type { Journal } from "./Journal.ts"
 import * as Machine from "./Machine.ts"
 import { Guard, type Program, programOf } from "./Program.ts"
@@ -277,6 +278,8 @@ export const replay = (
     return { m, offset: feed(m, entries) }
   }
   const { m, offset } = run()
+  const bug = bugOf(program, runId, m, services)
+  if (bug !== undefined) return { _tag: "Broke", defect: bug }
   if (m.diverged !== undefined) {
     return {
       _tag: "Diverged",
@@ -295,6 +298,25 @@ export const replay = (
   return m.outcome.ok
     ? { _tag: "Returned", value: m.outcome.value }
     : { _tag: "Threw", error: m.outcome.error }
+}
+
+/** What a body threw that its workflow does not declare: no run ends with that. */
+const bugOf = (
+  program: Program,
+  runId: string,
+  { cancelled, declared, outcome }: Machine.Machine,
+  services: Services
+): BodyDefect | undefined => {
+  if (cancelled !== undefined || outcome?.ok !== false) return undefined
+  const { error } = outcome
+  return Failure.encodeEnd(error, program.error, declared, services) === undefined
+    ? undeclared(program, runId, error)
+    : undefined
+}
+
+export const undeclared = (program: Program, runId: string, error: unknown): BodyDefect => {
+  const { message, tag } = describe(error)
+  return defectOf(program, runId, `The body threw ${tag}: ${message}`, error)
 }
 
 /** The error for a pipeline that cannot begin where its journal does. */

@@ -1936,6 +1936,27 @@ describe("replay", () => {
       expect(workflow.replay(journal)).toMatchObject({ _tag: "Broke" })
     })
   )
+
+  test(
+    "says that a body is broken where driving it would: it throws what is not declared",
+    Effect.gen(function*() {
+      let bad = false
+      const workflow = Workflow.make("w", { events: { go: Schema.Void } }, function*(ctx) {
+        yield* ctx.step("a", () => 1)
+        if (bad) throw new TypeError("x is undefined")
+        yield* ctx.suspend("go")
+      })
+      yield* workflow.start(undefined, { runId: "waits" })
+      yield* workflow.enqueue(undefined, { runId: "fresh" })
+      bad = true
+      const broken = { _tag: "BodyDefect", saw: "The body threw TypeError: x is undefined" }
+      const replayed = workflow.replay(yield* Runs.journal("waits"))
+      expect(replayed).toMatchObject({ _tag: "Broke", defect: broken })
+      expect(yield* Effect.flip(workflow.resume("waits"))).toMatchObject(broken)
+      // Nothing of it is recorded: it has not come so far.
+      expect(workflow.replay(yield* Runs.journal("fresh"))).toMatchObject({ _tag: "Blocked" })
+    })
+  )
 })
 
 describe("a driving fiber that is interrupted", () => {

@@ -228,7 +228,7 @@ describe("this test", () => {
 })
 
 /** Loads what a user names. */
-const loadsModules = "cli/workflows.ts"
+const loadsModules = "cli/code/load.ts"
 
 function upwardImports(file: string, tree: Tree): Array<string> {
   const own = rank(file)

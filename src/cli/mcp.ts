@@ -17,7 +17,7 @@ export const mcp = Command.make("mcp", {
   Effect.gen(function*() {
     // Nobody else waits for what this loads.
     const { serve } = yield* Effect.promise(() => import("./mcp/server.ts"))
-    yield* Layer.launch(serve(write))
+    return yield* Layer.launch(serve(write))
     // The protocol has stdout for itself.
   }).pipe(Effect.provideService(Logger.LogToStderr, true))).pipe(
     Command.withDescription("Serves the runs to a coding agent (Model Context Protocol, stdio)"),
