@@ -955,8 +955,8 @@ describe("what if", () => {
       throw new TypeError("a bug")
     })
     expect(broken.whatIf(journal)).toMatchObject({
-      _tag: "Threw",
-      error: { message: "a bug" },
+      _tag: "Broke",
+      defect: { saw: "The body threw TypeError: a bug" },
       offset: 2,
       instead: { type: "step", name: "sum" }
     })
