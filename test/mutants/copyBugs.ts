@@ -339,8 +339,8 @@ export const copyBugs: ReadonlyArray<Bug<keyof typeof copies>> = [
   {
     bug: "keep what was undone when a failed run is retried",
     file: "Fork.ts",
-    from: "if (kept.length > 0) {",
-    to: "if (false) {",
+    from: "return kept.length === 0",
+    to: "return kept.length >= 0",
     check: "undoneStays"
   },
   {
