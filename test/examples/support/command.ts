@@ -32,7 +32,9 @@ export const runExample = (
 ): Promise<Ran> => {
   // Without what the test runner and its npm put in the environment.
   const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|VITEST|FORCE_COLOR)/.test(name))
+    Object.entries(process.env).filter(([name]) =>
+      name === "NODE_COMPILE_CACHE" || !/^(npm_|NODE_|VITEST|FORCE_COLOR)/.test(name)
+    )
   )
   const paths = [join(directory, "stdout"), join(directory, "stderr")] as const
   const files = paths.map((path) => openSync(path, "w"))
