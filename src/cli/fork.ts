@@ -8,11 +8,11 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Schema from "effect/Schema"
 import type { CutAt } from "../Fork.ts"
 import * as Runs from "../Runs.ts"
 import * as Text from "../Text.ts"
-import { ArgumentRejected, pair } from "./json.ts"
+import * as Flags from "./flags.ts"
+import { ArgumentRejected } from "./json.ts"
 import { answer, goesOn, named } from "./posted.ts"
 
 export const fork = Command.make("fork", {
@@ -28,20 +28,12 @@ export const fork = Command.make("fork", {
     Flag.withDescription("How many entries of the journal are kept"),
     Flag.optional
   ),
-  overrides: Flag.String("override").pipe(
-    Flag.withDescription("Another result for a step that is kept, as the journal would have it"),
-    Flag.withMetavar("step-id=json"),
-    Flag.atLeast(0)
-  ),
-  newRunId: Flag.String("new-run-id").pipe(
-    Flag.withDescription("The id of the new run; by default a new one"),
-    Flag.optional
-  )
+  ...Flags.fork
 }, (flags) =>
   Effect.gen(function*() {
     const { runId } = flags
     const cut = yield* cutOf(flags)
-    const override = yield* overrideOf(flags.overrides)
+    const override = yield* Flags.overrideOf(flags.overrides)
     const forked = yield* Runs.fork(runId, {
       ...cut,
       override,
@@ -95,15 +87,3 @@ const cutOf = ({ fromOffset, fromStep }: {
     })
   )
 }
-
-const overrideOf = (given: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const pairs = yield* Effect.forEach(given, (text) => pair("--override", text))
-    const override: Map<string, Schema.Json> = new Map(pairs)
-    if (override.size === pairs.length) return Object.fromEntries(override)
-    return yield* new ArgumentRejected({
-      argument: "--override",
-      saw: "gives two results for one step",
-      instead: "Give each step one"
-    })
-  })

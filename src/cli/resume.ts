@@ -4,20 +4,19 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { programOf } from "../Replay.ts"
-import { createRunId } from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import type { Status } from "../Status.ts"
 import * as Text from "../Text.ts"
 import { driven } from "./driving.ts"
-import { ArgumentRejected, valueOf } from "./json.ts"
+import * as Flags from "./flags.ts"
+import { ArgumentRejected } from "./json.ts"
 import * as Modules from "./modules.ts"
-import { answer, goesOn, named } from "./posted.ts"
+import { answer, goesOn } from "./posted.ts"
 import { waitText } from "./replay.ts"
 import * as Workflows from "./workflows.ts"
 
@@ -27,18 +26,7 @@ export const resume = Command.make("resume", {
     Argument.withDescription("An event to post first"),
     Argument.optional
   ),
-  value: Argument.String("json").pipe(
-    Argument.withDescription("The event's payload, or - to read it from stdin"),
-    Argument.optional
-  ),
-  key: Flag.String("key").pipe(
-    Flag.withDescription("Which of several waits for the event is meant"),
-    Flag.optional
-  ),
-  eventId: Flag.String("event-id").pipe(
-    Flag.withDescription("Sending again with the same id changes nothing"),
-    Flag.optional
-  ),
+  ...Flags.event,
   workflow: Workflows.flag
 }, (flags) =>
   Effect.gen(function*() {
@@ -94,43 +82,28 @@ export const resume = Command.make("resume", {
     ])
   )
 
-interface Event {
-  readonly eventName: string
-  readonly key?: string
-  readonly value?: Schema.Json
-  readonly eventId: string
-}
-
 /** The event of a call, if it has one. */
 const eventOf = Effect.fnUntraced(function*(
-  { event, eventId, key, value }: {
-    readonly event: Option.Option<string>
-    readonly value: Option.Option<string>
-    readonly key: Option.Option<string>
-    readonly eventId: Option.Option<string>
-  }
+  { event, ...more }:
+    & { readonly event: Option.Option<string> }
+    & Parameters<
+      typeof Flags.eventOf
+    >[1]
 ) {
-  if (Option.isNone(event)) {
-    const given = Option.isSome(key) ? "--key" : Option.isSome(eventId) ? "--event-id" : undefined
-    if (given === undefined) return undefined
-    return yield* new ArgumentRejected({
-      argument: given,
-      saw: "is of an event, and none was given",
-      instead: "Name the event behind the run"
-    })
-  }
-  const made: Event = {
-    eventName: yield* named("<event>", event.value),
-    ...(Option.isNone(key) ? undefined : { key: key.value }),
-    ...(Option.isNone(value) ? undefined : { value: yield* valueOf("<json>", value.value) }),
-    eventId: yield* named("--event-id", Option.getOrElse(eventId, createRunId))
-  }
-  return made
+  if (Option.isSome(event)) return yield* Flags.eventOf(event.value, more)
+  const { eventId, key } = more
+  const given = Option.isSome(key) ? "--key" : Option.isSome(eventId) ? "--event-id" : undefined
+  if (given === undefined) return undefined
+  return yield* new ArgumentRejected({
+    argument: given,
+    saw: "is of an event, and none was given",
+    instead: "Name the event behind the run"
+  })
 })
 
 /** Posts what the workflow declares. `workflow.send` takes values as bodies have them, and this is one of a journal. */
 const post = Effect.fnUntraced(
-  function*(workflow: Workflows.AnyWorkflow, runId: string, event: Event) {
+  function*(workflow: Workflows.AnyWorkflow, runId: string, event: Flags.Event) {
     const { events, name } = programOf(workflow)
     const { eventName, value } = event
     const reject = (why: string) =>

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Runs from "../Runs.ts"
 import { driven } from "./driving.ts"
-import { ArgumentRejected, pair } from "./json.ts"
+import * as Flags from "./flags.ts"
 import * as Modules from "./modules.ts"
 import { answer, goesOn } from "./posted.ts"
 import { stands } from "./resume.ts"
@@ -25,27 +25,11 @@ export const retry = Command.make("retry", {
     Flag.withMetavar("step-id"),
     Flag.optional
   ),
-  overrides: Flag.String("override").pipe(
-    Flag.withDescription("Another result for a step that is kept"),
-    Flag.withMetavar("step-id=json"),
-    Flag.atLeast(0)
-  ),
-  newRunId: Flag.String("new-run-id").pipe(
-    Flag.withDescription("The id of the new run; by default a new one"),
-    Flag.optional
-  )
+  ...Flags.fork
 }, (flags) =>
   Effect.gen(function*() {
     const { runId } = flags
-    const pairs = yield* Effect.forEach(flags.overrides, (text) => pair("--override", text))
-    const override = Object.fromEntries(pairs)
-    if (Object.keys(override).length < pairs.length) {
-      return yield* new ArgumentRejected({
-        argument: "--override",
-        saw: "gives two results for one step",
-        instead: "Give each step one"
-      })
-    }
+    const override = yield* Flags.overrideOf(flags.overrides)
     const options = {
       step: Option.getOrUndefined(flags.step),
       runId: Option.getOrUndefined(flags.newRunId),

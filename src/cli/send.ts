@@ -1,53 +1,32 @@
 /** `reprise send`: posts an event to a run, for whoever drives it to take. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { Wait } from "../Entry.ts"
-import { createRunId } from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import * as Text from "../Text.ts"
-import { valueOf } from "./json.ts"
-import { answer, goesOn, named } from "./posted.ts"
+import * as Flags from "./flags.ts"
+import { answer, goesOn } from "./posted.ts"
 
 export const send = Command.make("send", {
   runId: Argument.String("run-id").pipe(Argument.withDescription("The run to send it to")),
   event: Argument.String("event").pipe(
     Argument.withDescription("The event's name, as the run waits for it")
   ),
-  value: Argument.String("json").pipe(
-    Argument.withDescription("Its payload, or - to read it from stdin; none when left out"),
-    Argument.optional
-  ),
-  key: Flag.String("key").pipe(
-    Flag.withDescription("Which of several waits for the event is meant"),
-    Flag.optional
-  ),
-  eventId: Flag.String("event-id").pipe(
-    Flag.withDescription("Sending again with the same id changes nothing"),
-    Flag.optional
-  )
+  ...Flags.event
 }, (flags) =>
   Effect.gen(function*() {
     const { runId } = flags
-    const eventName = yield* named("<event>", flags.event)
-    const eventId = yield* named("--event-id", Option.getOrElse(flags.eventId, createRunId))
-    const key = Option.getOrUndefined(flags.key)
-    const value = Option.isNone(flags.value)
-      ? undefined
-      : yield* valueOf("<json>", flags.value.value)
-    yield* Runs.send(runId, { eventName, key, value, eventId })
+    const event = yield* Flags.eventOf(flags.event, flags)
+    const { eventId, eventName, key, value } = event
+    yield* Runs.send(runId, event)
     const { runId: newest, status, waits } = yield* Runs.latestStatus(runId)
     const isAwaited = waits.some((wait) => wait.event === eventName && wait.key === key)
     const posted = {
       runId: newest,
-      eventName,
-      ...(key === undefined ? undefined : { key }),
-      ...(value === undefined ? undefined : { value }),
-      eventId,
+      ...event,
       isAwaited
     }
     yield* answer(posted, () => [

@@ -1,8 +1,6 @@
 /** The verbs that take a workflow's code, in this process, on the memory storage and modules in files. */
-import { NodeServices } from "@effect/platform-node"
 import { afterAll, describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Runtime, Schema } from "effect"
-import { TerminalCapabilities } from "effect/cli"
+import { Cause, Effect, Exit, Runtime, Schema } from "effect"
 import { TestConsole } from "effect/testing"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,9 +8,8 @@ import { join, relative, resolve } from "node:path"
 import { Journal, Pipeline, Runs, Storage, Workflow } from "reprise"
 import { onTestFinished } from "vitest"
 import { failureOf } from "../../src/cli/code/load.ts"
-import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
-import { terminal } from "./support/terminal.ts"
+import { reprise } from "./support/command.ts"
 
 // ---------------------------------------------------------------------------------------------------
 // modules
@@ -58,16 +55,6 @@ const order = Workflow.make("order", {
 
 // ---------------------------------------------------------------------------------------------------
 // the command
-
-const reprise = (...args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    Storage.Storage,
-    (storage) =>
-      run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide(NodeServices.layer),
-        Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
-      )
-  )
 
 /** What the command prints, what it says beside that, and the code it would exit with. */
 const said = (...args: ReadonlyArray<string>) =>

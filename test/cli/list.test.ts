@@ -1,14 +1,11 @@
 /** `reprise list` in this process, on the memory storage. */
-import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
-import { TerminalCapabilities } from "effect/cli"
-import { TestClock, TestConsole } from "effect/testing"
+import { Deferred, Effect, Exit, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { Instruction, Storage, Workflow } from "reprise"
-import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
 import * as Status from "../../src/Status.ts"
-import { terminal } from "./support/terminal.ts"
+import { reprise, stderr, stdout } from "./support/command.ts"
 
 const order = Workflow.make("order", { events: { go: Schema.Boolean } }, function*(ctx) {
   yield* ctx.step("reserve", () => 1)
@@ -21,23 +18,6 @@ const order = Workflow.make("order", { events: { go: Schema.Boolean } }, functio
 const echo = Workflow.make("echo", function*(ctx, text: string) {
   return yield* ctx.step("say", () => text)
 })
-
-/** The command on the storage of the test. */
-const reprise = (...args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    Storage.Storage,
-    (storage) =>
-      run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide(NodeServices.layer),
-        Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
-      )
-  )
-
-const stdout = Effect.map(
-  TestConsole.logLines,
-  (logged) => logged.flatMap((text) => String(text).split("\n"))
-)
-const stderr = Effect.map(TestConsole.errorLines, (logged) => logged.join("\n"))
 
 /** What the command prints, which must be all there is on stdout. */
 const lines = (...args: ReadonlyArray<string>) =>

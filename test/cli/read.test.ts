@@ -1,18 +1,7 @@
 /** The verbs that only read, in this process: journal, watch, fsck, verify, doctor, and list as it watches. */
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import {
-  ConfigProvider,
-  Deferred,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Redacted,
-  Runtime,
-  Schema
-} from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Redacted, Runtime, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { TestClock, TestConsole } from "effect/testing"
 import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs"
@@ -22,7 +11,7 @@ import { nodeCheck, peerCheck } from "../../src/cli/doctor/versions.ts"
 import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
 import { temporary } from "../storage/support/local.ts"
-import { terminal } from "./support/terminal.ts"
+import { reprise, repriseOn, stderr, stdout, terminal } from "./support/command.ts"
 
 const Card = Schema.Struct({ number: Workflow.secret(Schema.String) })
 const Reserved = Schema.Struct({ card: Card, note: Schema.String })
@@ -39,26 +28,6 @@ const order = Workflow.make("order", {
 const card = { number: Redacted.make("4111 1111") }
 const begun = order.start(card, { runId: "r1" })
 const go = order.resume("r1", { eventName: "go", key: "k", value: "yes" })
-
-const at = (args: ReadonlyArray<string>, capabilities = terminal) =>
-  Effect.flatMap(
-    Storage.Storage,
-    (storage) =>
-      run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide([
-          NodeServices.layer,
-          ConfigProvider.layer(ConfigProvider.fromEnv({ env: {} }))
-        ]),
-        Effect.provideService(TerminalCapabilities.TerminalCapabilities, capabilities)
-      )
-  )
-const reprise = (...args: ReadonlyArray<string>) => at(args)
-
-const stdout = Effect.map(
-  TestConsole.logLines,
-  (logged) => logged.flatMap((text) => String(text).split("\n"))
-)
-const stderr = Effect.map(TestConsole.errorLines, (logged) => logged.join("\n"))
 
 /** The lines that the command prints. */
 const lines = (...args: ReadonlyArray<string>) =>
@@ -306,11 +275,11 @@ describe("reprise list --watch", () => {
     Effect.gen(function*() {
       yield* begun
       const watching = yield* Effect.forkChild(
-        at(["list", "--watch", "--no-json"], {
-          canAnimate: false,
-          canColor: false,
-          canPrompt: false
-        })
+        repriseOn({ canAnimate: false, canColor: false, canPrompt: false }, [
+          "list",
+          "--watch",
+          "--no-json"
+        ])
       )
       yield* untilPrinted(2)
       yield* go

@@ -1,14 +1,11 @@
 /** `reprise show` in this process, on the memory storage. */
-import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
-import { TerminalCapabilities } from "effect/cli"
+import { Deferred, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import { Instruction, Journal, Runs, Storage, Workflow } from "reprise"
-import { run } from "../../src/cli/reprise.ts"
 import * as MemoryDriver from "../../src/MemoryDriver.ts"
 import * as Outline from "../../src/Outline.ts"
-import { terminal } from "./support/terminal.ts"
+import { reprise, stderr } from "./support/command.ts"
 
 const Verdict = Schema.Struct({ approved: Schema.Boolean })
 const triage = Workflow.make("triage", {
@@ -28,17 +25,6 @@ const triage = Workflow.make("triage", {
   return verdict.approved ? "approved" : "rejected"
 })
 
-/** The command on the storage of the test. */
-const reprise = (...args: ReadonlyArray<string>) =>
-  Effect.flatMap(
-    Storage.Storage,
-    (storage) =>
-      run(args, () => Layer.succeed(Storage.Storage, storage)).pipe(
-        Effect.provide(NodeServices.layer),
-        Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
-      )
-  )
-
 const shown = (...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     yield* reprise("show", ...args)
@@ -46,7 +32,6 @@ const shown = (...args: ReadonlyArray<string>) =>
   })
 const lines = (runId: string) => Effect.map(shown(runId), (text) => text.split("\n"))
 const json = (runId: string) => Effect.map(shown(runId, "--json"), (text) => JSON.parse(text))
-const stderr = Effect.map(TestConsole.errorLines, (logged) => logged.join("\n"))
 
 /** The block of the page that begins with `title`. */
 const block = (page: ReadonlyArray<string>, title: string) => {

@@ -4,7 +4,6 @@ import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { SqlClient } from "effect/sql"
-import { TestConsole } from "effect/testing"
 import { randomUUID } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -23,7 +22,7 @@ import { s3Of } from "../storage/support/objects.ts"
 import { poolOf, query, storageOf } from "../storage/support/transfers.ts"
 import { credentials, startFakeS3 } from "../support/fakeS3.ts"
 import { createDatabase } from "../support/postgres.ts"
-import { terminal } from "./support/terminal.ts"
+import { stderr, terminal } from "./support/command.ts"
 
 type Env = Record<string, string>
 
@@ -45,8 +44,6 @@ const asked = (cwd: string, args: ReadonlyArray<string>, env: Env = {}) =>
     )
     return opened
   })
-
-const stderr = Effect.map(TestConsole.errorLines, (logged) => logged.join("\n"))
 
 const one = Workflow.make("one", { input: Schema.Int }, function*(ctx, n) {
   return yield* ctx.step("double", () => n * 2)
