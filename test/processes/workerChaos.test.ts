@@ -356,7 +356,8 @@ describe.concurrent("a storage that is away", () => {
               + `${place.words("again").length} calls repeated, ${repeats} steps repeated`
           )
           expect(workers.filter(isAlive)).toEqual(workers)
-          expect(lost).toBeGreaterThan(0)
+          // Runs were under way when it died. Whether one is lost by that is chance: most go on where they stood.
+          expect(forgotten).toBeGreaterThan(0)
           expect(yield* place.storage.due(Date.now())).toEqual([])
         })),
       patience
