@@ -36,7 +36,7 @@ const reads = <T extends Tool.Any>(tool: T): T =>
 
 const asked = { failure: Refused } as const
 
-export const listRuns = reads(Tool.make("list_runs", {
+const listRuns = reads(Tool.make("list_runs", {
   description: "Lists durable workflow runs: state, what they wait for, how many steps are done. "
     + "Begin here when you do not know a run's id.",
   parameters: Schema.Struct({
@@ -53,7 +53,7 @@ export const listRuns = reads(Tool.make("list_runs", {
   ...asked
 }))
 
-export const showRun = reads(Tool.make("show_run", {
+const showRun = reads(Tool.make("show_run", {
   description:
     "Shows a run: where it stands and why, its steps with results and errors, what reached it from "
     + "outside, and how it can go on. Long values are cut: read_journal has them whole.",
@@ -71,7 +71,7 @@ export const showRun = reads(Tool.make("show_run", {
   ...asked
 }))
 
-export const readJournal = reads(Tool.make("read_journal", {
+const readJournal = reads(Tool.make("read_journal", {
   description: "The run's journal as it is stored, entry by entry, with whole values.",
   parameters: Schema.Struct({ runId, from: from("entry"), count: count("entries") }),
   success: Schema.Struct({
@@ -84,7 +84,7 @@ export const readJournal = reads(Tool.make("read_journal", {
   ...asked
 }))
 
-export const forkPoints = reads(Tool.make("fork_points", {
+const forkPoints = reads(Tool.make("fork_points", {
   description:
     "The steps that a new run can be begun from, so that what was done before them is kept and they run "
     + "again: ids, offsets and outcomes. Failed ones come first.",
@@ -110,7 +110,7 @@ const writes = <T extends Tool.Any>(tool: T, isDestructive = false): T =>
 
 const written = Schema.Struct({ runId: Schema.String, next: Schema.String })
 
-export const sendEvent = writes(Tool.make("send_event", {
+const sendEvent = writes(Tool.make("send_event", {
   description:
     "Posts an event that a run waits for, or will. A worker, or a resume, goes on with the run.",
   parameters: Schema.Struct({
@@ -124,7 +124,7 @@ export const sendEvent = writes(Tool.make("send_event", {
   ...asked
 }))
 
-export const cancelRun = writes(
+const cancelRun = writes(
   Tool.make("cancel_run", {
     description: "Asks a run to end: its clean-up runs first. It cannot be taken back.",
     parameters: Schema.Struct({ runId, reason: optional(Schema.String, "Why, for its journal") }),
@@ -134,7 +134,7 @@ export const cancelRun = writes(
   true
 )
 
-export const forkRun = writes(Tool.make("fork_run", {
+const forkRun = writes(Tool.make("fork_run", {
   description:
     "Begins a new run with what another one did before a step, which runs again; optionally with other "
     + "results for steps that are kept. The other run stays as it is.",
@@ -152,7 +152,7 @@ export const forkRun = writes(Tool.make("fork_run", {
   ...asked
 }))
 
-export const retryRun = writes(Tool.make("retry_run", {
+const retryRun = writes(Tool.make("retry_run", {
   description:
     "Begins a new run with what a failed one did before the step that failed, which runs again.",
   parameters: Schema.Struct({
