@@ -1,6 +1,6 @@
 /**
- * Builds `dist` from `src`, from nothing each time: declarations with the compiler, and one bundle an
- * entry with shared chunks.
+ * Builds `dist` from `src`, from nothing each time: declarations with the compiler, one bundle an entry with
+ * shared chunks, and the inspector.
  *
  * Bundled because loading forty small modules costs as much as the rest of the import; what the package
  * exports, and what it imports, stays as it is.
@@ -8,6 +8,7 @@
 import { spawnSync } from "node:child_process"
 import { chmodSync, readFileSync, rmSync } from "node:fs"
 import { rolldown } from "rolldown"
+import { buildInspector } from "./build-inspector.ts"
 
 interface Manifest {
   readonly bin: Record<string, string>
@@ -63,3 +64,5 @@ for (const entry of Object.values(exports)) {
 for (const file of Object.values(bin)) await bundle(name(file), false)
 
 for (const file of Object.values(bin)) chmodSync(file, 0o755)
+
+await buildInspector()

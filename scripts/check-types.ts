@@ -13,7 +13,7 @@ const linter = `node_modules/${lint}/artifacts/typescript/${version}/tsc`
 const linted = existsSync(linter)
 console.log(linted ? `Types and Effect lint (${lint})` : `Effect lint skipped: no ${linter}`)
 
-const projects = ["tsconfig.json"]
+const projects = ["tsconfig.json", "inspector/tsconfig.json"]
 if (existsSync("bench/node_modules")) projects.push("bench/tsconfig.json")
 else console.log("Types of bench skipped: npm --prefix bench ci adds what it imports")
 

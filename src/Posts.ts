@@ -121,10 +121,13 @@ export class SettleRejected
   }
 }
 
-/** What a person found out about a step: its value (encoded), that it failed, or that it may run again. */
+/**
+ * What a person found out about a step: its value (encoded), that it failed, or that it may run again. `tag` is what a
+ * body finds as the tag of its `StepFailed`; default `Settled`.
+ */
 export type Verdict =
   | { readonly value: Schema.Json | undefined }
-  | { readonly failure: string }
+  | { readonly failure: string; readonly tag?: string | undefined }
   | { readonly retry: true }
 
 /**
@@ -159,7 +162,9 @@ export const settle: {
   })
 
 const settlement = (verdict: Verdict): Settlement => {
-  if ("failure" in verdict) return { is: "failure", tag: "Settled", message: verdict.failure }
+  if ("failure" in verdict) {
+    return { is: "failure", tag: verdict.tag ?? "Settled", message: verdict.failure }
+  }
   if ("retry" in verdict) return { is: "retry" }
   const { value } = verdict
   return { is: "value", ...(value === undefined ? undefined : { value }) }

@@ -22,20 +22,17 @@ import { version } from "./version.ts"
 /** Runs the command with `args` on the storage that `layerOf` makes of the `--storage` flag. */
 export const run = Effect.fnUntraced(function*<E, R>(
   args: ReadonlyArray<string>,
-  layerOf: Verbs.LayerOf<E, R>,
-  /** Opens a storage that is copied to, and makes it if need be. */
-  layerForWriting = layerOf
+  layerOf: Verbs.LayerOf<E, R>
 ) {
-  const opened = Layer.unwrap(Effect.map(place, ({ url }) => layerOf(url)))
+  const opened = (verb: string) =>
+    Layer.unwrap(Effect.map(place, ({ url }) => layerOf(url, Verbs.purposeOf(verb))))
   const names = Verbs.named(args)
   const verbs = yield* Effect.promise(() => Verbs.load(names))
-  const { copy, doctor } = yield* Effect.promise(() =>
-    Verbs.loadOpening(names, layerOf, layerForWriting)
-  )
+  const { copy, doctor } = yield* Effect.promise(() => Verbs.loadOpening(names, layerOf))
   const command = root.pipe(
     Command.withSubcommands([
-      ...verbs.map((verb) => Command.provide(verb, opened)),
-      ...copy.map((verb) => Command.provide(verb, opened)),
+      ...verbs.map((verb) => Command.provide(verb, opened(verb.name))),
+      ...copy.map((verb) => Command.provide(verb, opened(verb.name))),
       ...doctor
     ])
   )
@@ -49,9 +46,7 @@ export const main = (): void => {
     if (error.code !== "EPIPE") throw error
   })
   NodeRuntime.runMain(
-    run(process.argv.slice(2), storage.layer, storage.layerForWriting).pipe(
-      Effect.provide(NodeServices.layer)
-    ),
+    run(process.argv.slice(2), storage.layer).pipe(Effect.provide(NodeServices.layer)),
     { disableErrorReporting: true }
   )
 }

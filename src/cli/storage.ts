@@ -26,29 +26,29 @@ export class PeerMissing
 
 export type OpenError = StorageRejected | PeerMissing | StorageError | SqlError
 
-export type Open = (
-  storage: string
-) => Layer.Layer<Storage, OpenError, FileSystem.FileSystem | Path.Path>
+/**
+ * What a storage is opened for: to look at what is there, which does not wait for a server that does not answer, to go
+ * on with what is there, or to write to what is made if need be.
+ */
+export type Purpose = "look" | "go on" | "make"
 
-/** Opens what is there. */
-export const layer: Open = (storage) => opened(storage, false)
-
-/** Makes what is not there, for those who are about to write to it. */
-export const layerForWriting: Open = (storage) => opened(storage, true)
-
-const opened = (storage: string, makes: boolean): ReturnType<Open> => {
+/** Opens the storage; only with `make` anything is made. */
+export const layer = (
+  storage: string,
+  purpose: Purpose = "go on"
+): Layer.Layer<Storage, OpenError, FileSystem.FileSystem | Path.Path> => {
   const [, scheme, rest = ""] = /^([a-z0-9]+):(.+)$/is.exec(storage) ?? []
   switch (scheme) {
     case "file":
       return LocalStorage.layer(rest)
     case "sqlite": {
       const loaded = Effect.promise(() => import("./storage/sqlite.ts"))
-      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(rest, makes)))
+      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(rest, purpose === "make")))
     }
     case "postgres":
     case "postgresql": {
       const loaded = needing("@effect/sql-pg", storage, () => import("./storage/postgres.ts"))
-      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(storage, makes)))
+      return Layer.unwrap(Effect.map(loaded, ({ open }) => open(storage, purpose)))
     }
     case "s3": {
       const loaded = needing("aws4fetch", storage, () => import("./storage/s3.ts"))

@@ -5,9 +5,10 @@
 import type * as Command from "effect/cli/Command"
 import type { Layer } from "effect/Layer"
 import type { Storage } from "../Storage.ts"
+import type { Purpose } from "./storage.ts"
 
 /** Opens the storage that a URL names. */
-export type LayerOf<E, R> = (storage: string) => Layer<Storage, E, R>
+export type LayerOf<E, R> = (storage: string, purpose: Purpose) => Layer<Storage, E, R>
 
 /** A verb with whatever flags, and what it may need. */
 export type Verb = Command.Command<
@@ -19,25 +20,33 @@ export type Verb = Command.Command<
 >
 
 const loading: Readonly<Record<string, () => Promise<Verb>>> = {
-  list: async () => (await import("./list.ts")).list,
-  show: async () => (await import("./show.ts")).show,
-  journal: async () => (await import("./journal.ts")).journal,
-  watch: async () => (await import("./watch.ts")).watch,
-  verify: async () => (await import("./fsck.ts")).verify,
-  fsck: async () => (await import("./fsck.ts")).fsck,
-  send: async () => (await import("./send.ts")).send,
-  cancel: async () => (await import("./cancel.ts")).cancel,
-  settle: async () => (await import("./settle.ts")).settle,
-  resume: async () => (await import("./resume.ts")).resume,
-  retry: async () => (await import("./retry.ts")).retry,
-  fork: async () => (await import("./fork.ts")).fork,
-  checkpoint: async () => (await import("./checkpoint.ts")).checkpoint,
-  replay: async () => (await import("./replay.ts")).replay,
-  check: async () => (await import("./check.ts")).check,
-  rm: async () => (await import("./rm.ts")).rm,
-  gc: async () => (await import("./gc.ts")).gc,
-  mcp: async () => (await import("./mcp.ts")).mcp
+  list: async () => (await import("./verbs/list.ts")).list,
+  show: async () => (await import("./verbs/show.ts")).show,
+  journal: async () => (await import("./verbs/journal.ts")).journal,
+  watch: async () => (await import("./verbs/watch.ts")).watch,
+  verify: async () => (await import("./verbs/fsck.ts")).verify,
+  fsck: async () => (await import("./verbs/fsck.ts")).fsck,
+  send: async () => (await import("./verbs/send.ts")).send,
+  cancel: async () => (await import("./verbs/cancel.ts")).cancel,
+  settle: async () => (await import("./verbs/settle.ts")).settle,
+  resume: async () => (await import("./verbs/resume.ts")).resume,
+  retry: async () => (await import("./verbs/retry.ts")).retry,
+  fork: async () => (await import("./verbs/fork.ts")).fork,
+  checkpoint: async () => (await import("./verbs/checkpoint.ts")).checkpoint,
+  replay: async () => (await import("./verbs/replay.ts")).replay,
+  check: async () => (await import("./verbs/check.ts")).check,
+  rm: async () => (await import("./verbs/rm.ts")).rm,
+  gc: async () => (await import("./verbs/gc.ts")).gc,
+  mcp: async () => (await import("./verbs/mcp.ts")).mcp,
+  ui: async () => (await import("./verbs/ui.ts")).ui
 }
+
+const looking: ReadonlySet<string> = new Set(
+  ["list", "show", "journal", "watch", "verify", "fsck", "checkpoint", "replay", "check"]
+)
+
+/** What the verb of this name opens its storage for. */
+export const purposeOf = (name: string): Purpose => looking.has(name) ? "look" : "go on"
 
 const all = [...Object.keys(loading), "copy", "doctor"]
 
@@ -56,9 +65,8 @@ export const load = (names: ReadonlySet<string>): Promise<ReadonlyArray<Verb>> =
 /** Those that open storages by themselves. */
 export const loadOpening = async <E, R>(
   names: ReadonlySet<string>,
-  layerOf: LayerOf<E, R>,
-  layerForWriting: LayerOf<E, R>
+  layerOf: LayerOf<E, R>
 ) => ({
-  copy: names.has("copy") ? [(await import("./copy.ts")).copy(layerForWriting)] : [],
-  doctor: names.has("doctor") ? [(await import("./doctor.ts")).doctor(layerOf)] : []
+  copy: names.has("copy") ? [(await import("./verbs/copy.ts")).copy(layerOf)] : [],
+  doctor: names.has("doctor") ? [(await import("./verbs/doctor.ts")).doctor(layerOf)] : []
 })

@@ -1,9 +1,12 @@
 /**
  * Recorded journals against today's code: what a deploy would do to the runs that are open.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { Journal, type Replay, type Workflow } from "../index.ts"
+import { Journal, Replay, type Workflow } from "../index.ts"
+import { compare } from "../Opening.ts"
 
 /** The text of a journal file, and a name to tell it by. */
 export interface NamedJournal {
@@ -39,7 +42,7 @@ export class Incompatible
 /**
  * Replays each journal with the workflow, without running anything: a compatibility test, to be kept
  * with journals of every version that may still be open. Gives what each comes to; fails when the code
- * diverges from any, and says from which and where.
+ * diverges from any or does not have its version, and says from which and where.
  *
  * @example
  * ```ts
@@ -59,21 +62,32 @@ export class Incompatible
  */
 export const replayAll = (
   journals: ReadonlyArray<NamedJournal>,
-  workflow: Pick<Workflow.Workflow<any, any, any, any, any, any, any, any>, "name" | "replay">
+  workflow: Pick<
+    Workflow.Workflow<any, any, any, any, any, any, any, any>,
+    "name" | "replay" | "~callee"
+  >
 ): Effect.Effect<ReadonlyArray<ReplayedJournal>, Incompatible | Journal.JournalCorrupt> =>
   Effect.gen(function*() {
     const all: Array<ReplayedJournal> = []
     const incompatible: Array<{ readonly name: string; readonly why: string }> = []
+    const program = Replay.programOf(workflow)
     for (const { name, text } of journals) {
-      const journal = yield* Effect.fromResult(Journal.read(name, text))
-      const start = Journal.first(journal)
+      const read = yield* Effect.fromResult(Journal.read(name, text))
+      const start = Journal.first(read)
       const runId = start?.runId ?? name
-      const replayed = workflow.replay({ ...journal, runId })
+      const journal = { ...read, runId }
+      // What a session asks before it replays.
+      const opened = yield* Effect.result(
+        compare(program, { journal, version: "" }, undefined, Context.empty())
+      )
+      const replayed = workflow.replay(journal)
       all.push({ name, runId, replayed })
       const why = start === undefined
         ? "it has no entry"
         : start.workflow !== workflow.name
         ? `it is of workflow "${start.workflow ?? ""}"`
+        : Result.isFailure(opened)
+        ? opened.failure.message
         : replayed._tag === "Diverged"
         ? replayed.mismatch.message
         : replayed._tag === "Broke"

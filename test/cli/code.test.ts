@@ -1,7 +1,7 @@
 /** The verbs that take a workflow's code, in this process, on the memory storage and modules in files. */
 import { afterAll, describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Runtime, Schema } from "effect"
-import { TestConsole } from "effect/testing"
+import { Cause, Effect, Exit, Fiber, Runtime, Schema } from "effect"
+import { TestClock, TestConsole } from "effect/testing"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative, resolve } from "node:path"
@@ -529,6 +529,53 @@ describe("reprise resume", () => {
       ])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
+  it.effect("ends with code 2 when the run has failed, also some time ago", () =>
+    Effect.gen(function*() {
+      yield* order.enqueue(5, { runId: "o" })
+      const broken = moduleOf(`export const order = Workflow.make("order", function*(ctx) {
+  return yield* ctx.step("reserve", () => Effect.fail(new Error("sold out")))
+})`)
+      const text = [
+        "Run o is over: it failed, with 0 steps done.",
+        "error   Error: sold out"
+      ].join("\n")
+      for (const _ of ["now", "again"]) {
+        expect(yield* said("resume", "o", "--workflow", broken)).toEqual({
+          code: 2,
+          out: text,
+          err: ""
+        })
+      }
+      const { code, out } = yield* json("resume", "o", "--workflow", broken)
+      expect({ code, status: out.status }).toEqual({ code: 2, status: "failed" })
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("ends with code 2 when the run is blocked, and 0 when it was cancelled", () =>
+    Effect.gen(function*() {
+      const once = `{ delivery: "at-most-once" }`
+      const pay = moduleOf(`export const pay = Workflow.make("pay", function*(ctx) {
+  return yield* ctx.step("charge", () => 1, ${once})
+})`)
+      const dies = Workflow.make("pay", function*(ctx) {
+        return yield* ctx.step("charge", () => Effect.never, { delivery: "at-most-once" })
+      })
+      const fiber = yield* Effect.forkChild(dies.start(undefined, { runId: "p" }))
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(fiber)
+      const { code, err, out } = yield* said("resume", "p", "--workflow", pay)
+      expect({ code, err }).toEqual({ code: 2, err: "" })
+      expect(out.split("\n")).toEqual([
+        "Run p is blocked: it does not go on by itself, with 0 steps done.",
+        "reason  OutcomeUnknown"
+      ])
+      yield* Runs.cancel("p")
+      const ended = yield* json("resume", "p", "--workflow", pay)
+      expect({ code: ended.code, status: ended.out.status }).toEqual({
+        code: 0,
+        status: "cancelled"
+      })
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
   it.effect("sends an event without a payload to who expects none", () =>
     Effect.gen(function*() {
       const body = `{ events: { go: Schema.Void, name: Schema.String } }, function*(ctx) {
@@ -730,6 +777,21 @@ describe("reprise retry", () => {
         /^Run \w+ is over: it succeeded, with 2 steps done\.\nresult  10$/
       )
       expect(yield* Runs.journal("o")).toEqual(before)
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("ends with code 2 when the new run fails as well", () =>
+    Effect.gen(function*() {
+      yield* failing.start(5, { runId: "o" })
+      const broken = moduleOf(
+        `export const order = Workflow.make("order", ${stepsOf(`Effect.fail(new Error("still"))`)}`
+      )
+      const { code, err, out } = yield* json(
+        ...["retry", "o", "--workflow", broken, "--new-run-id", "again"]
+      )
+      expect({ code, err }).toEqual({ code: 2, err: "" })
+      expect(out).toMatchObject({ runId: "again", status: "failed", source: { runId: "o" } })
+      // To leave it to a worker is done when it is recorded.
+      expect((yield* said("retry", "o")).code).toBe(0)
     }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect("leaves the new run to a worker without code", () =>

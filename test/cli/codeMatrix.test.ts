@@ -93,7 +93,7 @@ const reprise = (url: string, ...args: ReadonlyArray<string>) =>
   )
 
 const library = (url: string) => <A, E>(effect: Effect.Effect<A, E, Storage.Storage>) =>
-  Effect.provide(effect, CliStorage.layerForWriting(url)).pipe(
+  Effect.provide(effect, CliStorage.layer(url, "make")).pipe(
     Effect.provide([
       NodeServices.layer,
       ConfigProvider.layer(ConfigProvider.fromEnv({ env }))

@@ -34,9 +34,12 @@ interface Said {
   readonly err: string
 }
 
+/** Without what would force colours on a pipe. */
+const { FORCE_COLOR: _, ...env } = process.env
+
 const spawned = (file: string, args: ReadonlyArray<string>, cwd: string) =>
   new Promise<Said>((done) => {
-    execFile(file, args, { cwd }, (error, out, err) => {
+    execFile(file, args, { cwd, env }, (error, out, err) => {
       done({ code: error === null ? 0 : Number(error.code), out, err })
     })
   })

@@ -125,6 +125,7 @@ describe("reprise show", () => {
         steps: { done: 3, failed: 0 },
         sessions: [{ session: 1, timestamp: at }],
         events: [],
+        posted: [],
         rejected: 0,
         torn: 0,
         next: ["triage.resume(\"r1\", { eventName: \"manual-review\", key: \"k1\", value: … })"]
@@ -199,6 +200,96 @@ describe("reprise show", () => {
       expect(blocked).toContain("reason    OutcomeUnknown")
       expect(blocked).toContain("? charge  outcome not known")
       expect(blocked.at(-1)).toMatch(/^It does not go on by itself/)
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("tells of events that nobody has taken yet, and of the call that takes them", () =>
+    Effect.gen(function*() {
+      yield* suspended
+      yield* atNoon
+      const value = { approved: true, by: { $secret: "ada" } }
+      const event = { eventName: "manual-review", key: "k1", value, eventId: "e1" }
+      yield* Runs.send("r1", event)
+      const page = yield* lines("r1")
+      expect(page).toContain("status    suspended")
+      expect(block(page, "posted, not taken yet")).toEqual([
+        "  2026-01-02T12:00:00.000Z  manual-review key \"k1\"  {\"approved\":true,\"by\":\"<redacted>\"}"
+      ])
+      expect(block(page, "resume with")).toEqual(["  triage.resume(\"r1\")"])
+      const { next, posted, waits } = yield* json("r1")
+      expect({ next, waits: waits.length }).toEqual({ next: ["triage.resume(\"r1\")"], waits: 1 })
+      expect(posted).toEqual([{
+        ...event,
+        timestamp: "2026-01-02T12:00:00.000Z",
+        type: "event",
+        value: { approved: true, by: "<redacted>" }
+      }])
+
+      expect(yield* triage.resume("r1")).toMatchObject({ status: "success" })
+      expect((yield* json("r1")).posted).toEqual([])
+      expect(block(yield* lines("r1"), "posted, not taken yet")).toBeUndefined()
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("still names the calls for waits that no post is for", () =>
+    Effect.gen(function*() {
+      const both = Workflow.make("both", { events: { a: Schema.Void, b: Schema.Void } }, function*(
+        ctx
+      ) {
+        yield* ctx.all([ctx.suspend("a", { key: "k" }), ctx.suspend("b")])
+      })
+      yield* both.start(undefined, { runId: "b1" })
+      const calls = [
+        "both.resume(\"b1\", { eventName: \"a\", key: \"k\", value: … })",
+        "both.resume(\"b1\", { eventName: \"b\", value: … })"
+      ]
+      yield* Runs.send("b1", { eventName: "a" })
+      // Without the key that is awaited it is for nobody yet.
+      expect((yield* json("b1")).next).toEqual(calls)
+      yield* Runs.send("b1", { eventName: "b" })
+      expect((yield* json("b1")).next).toEqual(["both.resume(\"b1\")", calls[0]])
+      expect((yield* json("b1")).posted).toHaveLength(2)
+      yield* Runs.cancel("b1")
+      expect((yield* json("b1")).next).toEqual(["both.resume(\"b1\")"])
+    }).pipe(Effect.provide(Storage.layerMemory)))
+
+  it.effect("tells of cancels and of what a person decided, and that a blocked run goes on by it", () =>
+    Effect.gen(function*() {
+      const pay = Workflow.make("pay", function*(ctx) {
+        return yield* ctx.step("charge", () => Effect.never, { delivery: "at-most-once" })
+      })
+      const fiber = yield* Effect.forkChild(pay.start(undefined, { runId: "p1" }))
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(fiber)
+      expect((yield* json("p1")).next).toEqual([])
+      const time = "1970-01-01T00:00:00.001Z"
+      yield* Runs.settle("p1", "charge", { value: { receipt: 9 } })
+      yield* Runs.settle("p1", "charge", { value: undefined })
+      yield* Runs.settle("p1", "charge", { failure: "no funds", tag: "Declined" })
+      yield* Runs.settle("p1", "charge", { retry: true })
+      yield* Runs.settle("p1")
+      const settled = yield* lines("p1")
+      expect(settled).toContain("status    blocked")
+      expect(block(settled, "posted, not taken yet")).toEqual([
+        `  ${time}  settle charge  gave {"receipt":9}`,
+        `  ${time}  settle charge  gave nothing`,
+        `  ${time}  settle charge  failed: Declined: no funds`,
+        `  ${time}  settle charge  may run again`,
+        `  ${time}  settle  may go on`
+      ])
+      expect(block(settled, "resume with")).toEqual(["  pay.resume(\"p1\")"])
+      expect((yield* json("p1")).posted.slice(2)).toMatchObject([
+        { type: "settle", stepId: "charge", verdict: "failure", reason: "Declined: no funds" },
+        { type: "settle", stepId: "charge", verdict: "retry" },
+        { type: "settle", verdict: "retry" }
+      ])
+
+      yield* triage.enqueue({ id: "t" }, { runId: "e1" })
+      yield* Runs.cancel("e1", { reason: "dup\u001b[2Jlicate" })
+      const page = yield* lines("e1")
+      expect(block(page, "posted, not taken yet")).toEqual([`  ${time}  cancel  duplicate`])
+      expect(block(page, "resume with")).toEqual(["  triage.resume(\"e1\")"])
+      // What comes too late is of no more interest.
+      expect(yield* triage.resume("e1")).toMatchObject({ status: "cancelled" })
+      expect((yield* json("e1")).posted).toEqual([])
     }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect("counts the lines that do not count", () => {

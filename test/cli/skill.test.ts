@@ -1,9 +1,11 @@
 /** The commands of the skill and of the page on the command line: each of them is one, and does what it says. */
 import { NodeServices } from "@effect/platform-node"
-import { describe, expect, it } from "@effect/vitest"
+import { beforeAll, describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { TestConsole } from "effect/testing"
-import { readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Storage, Workflow } from "reprise"
 import { run } from "../../src/cli/reprise.ts"
 
@@ -24,6 +26,11 @@ const commandsOf = (page: string) =>
         .slice(1)
     })
   )
+
+// Elsewhere: a reprise.json of this directory would say what is meant.
+beforeAll(() => {
+  process.chdir(mkdtempSync(join(tmpdir(), "reprise-skill-")))
+})
 
 /** One run that failed, or that waits, and another one that waits. */
 const orderIn = (state: "failed" | "suspended") =>

@@ -1,7 +1,7 @@
 /** Which storage the command opens, what it opens by a URL and what it refuses; nothing is made by reading. */
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Schema } from "effect"
+import { ConfigProvider, Effect, Fiber, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { SqlClient } from "effect/sql"
 import { randomUUID } from "node:crypto"
@@ -22,6 +22,7 @@ import { s3Of } from "../storage/support/objects.ts"
 import { poolOf, query, storageOf } from "../storage/support/transfers.ts"
 import { credentials, startFakeS3 } from "../support/fakeS3.ts"
 import { createDatabase } from "../support/postgres.ts"
+import { startProxy } from "../support/tcpProxy.ts"
 import { stderr, terminal } from "./support/command.ts"
 
 type Env = Record<string, string>
@@ -52,7 +53,7 @@ const one = Workflow.make("one", { input: Schema.Int }, function*(ctx, n) {
 /** The ids of the runs in a storage as the command opens it. */
 const idsIn = (storage: string, env: Env = {}) =>
   Effect.map(Runs.list(), ({ runs }) => runs.map(({ runId }) => runId)).pipe(
-    Effect.provide(CliStorage.layer(storage)),
+    Effect.provide(CliStorage.layer(storage, "look")),
     Effect.provide([NodeServices.layer, environment(env)])
   )
 const refused = (storage: string, env: Env = {}) =>
@@ -82,6 +83,28 @@ describe("the storage", () => {
         `sqlite:${join(top, "data/runs.db")}`
       ])
       expect(yield* asked(temporary(), ["list"])).toEqual(["file:.reprise"])
+    }))
+
+  it.effect("is opened for what the verb does with it", () =>
+    Effect.gen(function*() {
+      const purposes = (...args: ReadonlyArray<string>) =>
+        Effect.gen(function*() {
+          const seen: Array<string> = []
+          yield* Effect.exit(
+            run(args, (_, purpose) => {
+              seen.push(purpose)
+              return Storage.layerMemory
+            })
+          ).pipe(
+            Effect.provide([NodeServices.layer, environment({})]),
+            Effect.provideService(TerminalCapabilities.TerminalCapabilities, terminal)
+          )
+          return seen
+        })
+      for (const verb of ["list", "fsck", "doctor"]) expect(yield* purposes(verb)).toEqual(["look"])
+      expect(yield* purposes("show", "r1")).toEqual(["look"])
+      expect(yield* purposes("cancel", "r1")).toEqual(["go on"])
+      expect(yield* purposes("copy", "--all", "--to", "file:x")).toEqual(["go on", "make"])
     }))
 
   it.effect("of a file is that of the nearest one, its paths relative to that file", () =>
@@ -245,7 +268,7 @@ describe("sqlite:", () => {
     Effect.gen(function*() {
       const filename = join(temporary(), "new.db")
       yield* one.start(1, { runId: "r1" }).pipe(
-        Effect.provide(CliStorage.layerForWriting(`sqlite:${filename}`)),
+        Effect.provide(CliStorage.layer(`sqlite:${filename}`, "make")),
         Effect.provide(NodeServices.layer)
       )
       expect(existsSync(filename)).toBe(true)
@@ -255,7 +278,7 @@ describe("sqlite:", () => {
       db.close()
       const newer = yield* Effect.flip(
         Runs.list().pipe(
-          Effect.provide(CliStorage.layerForWriting(`sqlite:${filename}`)),
+          Effect.provide(CliStorage.layer(`sqlite:${filename}`, "make")),
           Effect.provide(NodeServices.layer)
         )
       )
@@ -294,7 +317,7 @@ describe("postgres://", () => {
       )
       expect(schemas).toEqual([])
       yield* one.start(1, { runId: "r1" }).pipe(
-        Effect.provide(CliStorage.layerForWriting(url)),
+        Effect.provide(CliStorage.layer(url, "make")),
         Effect.provide(NodeServices.layer)
       )
       expect(yield* idsIn(url)).toEqual(["r1"])
@@ -337,6 +360,30 @@ describe("postgres://", () => {
       expect(message).not.toContain("hunter2")
       const broken = yield* refused("postgres://me:hun/ter2@host/db")
       expect(broken).toMatch(/^The storage "postgres:…" is no URL\. Use postgres:\/\/user/)
+    }))
+
+  it.live("looks once for a server, and waits for one that is starting when there is more to do", () =>
+    Effect.gen(function*() {
+      const server = yield* written
+      const proxy = yield* Effect.acquireRelease(
+        Effect.promise(() => startProxy(server)),
+        (proxy) => Effect.promise(() => proxy.close())
+      )
+      proxy.refuse = true
+      expect(yield* refused(proxy.url)).toMatch(
+        /^Could not open postgres.* The run is unharmed; try/
+      )
+      expect(proxy.counts.refused).toBe(1)
+
+      const opens = yield* Effect.forkChild(
+        Effect.map(Runs.list(), ({ runs }) => runs.length).pipe(
+          Effect.provide(CliStorage.layer(proxy.url, "go on")),
+          Effect.provide(NodeServices.layer)
+        )
+      )
+      while (proxy.counts.refused < 3) yield* Effect.sleep(5)
+      proxy.refuse = false
+      expect(yield* Fiber.join(opens)).toBe(1)
     }))
 
   it.live("has tables of the version that this command knows", () =>

@@ -18,7 +18,7 @@ import {
 } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { TestClock, TestConsole } from "effect/testing"
-import { Checkpoint, Runs, Storage, Workflow } from "reprise"
+import { Checkpoint, Instruction, Runs, Storage, Workflow } from "reprise"
 import { run } from "../../src/cli/reprise.ts"
 
 const order = Workflow.make("order", {
@@ -420,6 +420,31 @@ describe("reprise settle", () => {
       })
     }).pipe(onMemory))
 
+  it.effect("says as what it failed, for a body that knows that", () =>
+    Effect.gen(function*() {
+      yield* died
+      const args = ["p1", "charge", "--fail", "no funds", "--tag", "Declined"]
+      expect(yield* text("settle", ...args)).toEqual([
+        "Settled step \"charge\" of run p1: the step failed as Declined: no funds.",
+        goesOn.replace("r1", "p1")
+      ])
+      expect(yield* posted("p1")).toMatchObject([{ as: { is: "failure", tag: "Declined" } }])
+      const handles = Workflow.make("pay", function*(ctx) {
+        return yield* ctx.step("charge", () => Effect.succeed<Schema.Json>("again"), {
+          delivery: "at-most-once"
+        }).pipe(
+          Instruction.catchTag(
+            "StepFailed",
+            ({ message, tag }) => ctx.step("note", (): Schema.Json => ({ message, tag }))
+          )
+        )
+      })
+      expect(yield* handles.resume("p1")).toMatchObject({
+        status: "success",
+        result: { tag: "Declined", message: expect.stringContaining("no funds") }
+      })
+    }).pipe(onMemory))
+
   it.effect("lets it run again", () =>
     Effect.gen(function*() {
       yield* died
@@ -466,6 +491,8 @@ describe("reprise settle", () => {
     [["p1", "charge", "--value", "1", "--fail", "x"], "settle was told more than one thing."],
     [["p1", "--value", "1"], "<step-id> is missing."],
     [["p1", "--fail", "x"], "<step-id> is missing."],
+    [["p1", "charge", "--retry", "--tag", "T"], "--tag is of a failure, and none was given."],
+    [["p1", "charge", "--fail", "x", "--tag", ""], "--tag is empty."],
     [["p1", "charge", "--value", "{"], "--value is no JSON: "],
     [["p1", "charge", "--value", ""], "--value is no JSON: "],
     [

@@ -90,7 +90,7 @@ const pay = (began: Deferred.Deferred<void>) =>
   })
 
 const library = (url: string) => <A, E>(effect: Effect.Effect<A, E, Storage.Storage>) =>
-  Effect.provide(effect, CliStorage.layerForWriting(url)).pipe(
+  Effect.provide(effect, CliStorage.layer(url, "make")).pipe(
     Effect.provide([
       NodeServices.layer,
       ConfigProvider.layer(ConfigProvider.fromEnv({ env }))

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
-import { Journal, Pipeline, Workflow } from "reprise"
+import { Journal, Pipeline, Storage, Workflow } from "reprise"
 import * as Testing from "reprise/testing"
 import { workflows } from "../journals/workflows.ts"
 
@@ -145,6 +145,29 @@ describe("replayAll", () => {
       expect(yield* why(workflows.letter)).toBe(`it is of workflow "review"`)
       expect(yield* why(workflows.review, "")).toBe("it has no entry")
     }))
+
+  it.effect("finds a version that the code does not have, though its body would fit", () =>
+    Effect.gen(function*() {
+      const of = (version: string, previous: ReadonlyArray<Workflow.Older> = []) =>
+        Workflow.make("aged", { version, previous }, function*(ctx) {
+          return yield* ctx.step("a", () => 1)
+        })
+      const first = of("1")
+      const { journal } = yield* Testing.fixture(first, { stubs: { a: 1 } })
+      const lines = journal.entries.map((entry) => JSON.stringify(entry))
+      const journals = [{ name: "of version 1", text: Journal.write(lines) }]
+      for (const [newer, seen] of [[of("2"), "2"], [of("2", [of("0")]), "2, 0"]] as const) {
+        const error = yield* Effect.flip(Testing.replayAll(journals, newer))
+        expect(error).toMatchObject({ _tag: "Incompatible", journals: [{ name: "of version 1" }] })
+        expect(error.message).toContain(`has workflow version 1, this code has ${seen}.`)
+        // As driving would have it.
+        yield* first.start(undefined, { runId: "r1" })
+        expect((yield* Effect.flip(newer.resume("r1")))._tag).toBe("VersionMismatch")
+      }
+      expect(yield* Testing.replayAll(journals, of("2", [first]))).toMatchObject([
+        { replayed: { _tag: "Returned", value: 1 } }
+      ])
+    }).pipe(Effect.provide(Storage.layerMemory)))
 
   it.effect("fails for a journal that is damaged", () =>
     Effect.gen(function*() {

@@ -5,7 +5,7 @@ import type * as Outline from "../../Outline.ts"
 import * as Runs from "../../Runs.ts"
 import { hide } from "../../Secret.ts"
 import * as Storage from "../../Storage.ts"
-import { viewOf } from "../view.ts"
+import { viewOf } from "../../View.ts"
 import { reading, Refused, writing } from "./tools.ts"
 
 /** How many characters of one value an overview shows. */
@@ -20,7 +20,7 @@ const brief = (value: unknown): Schema.Json => {
 }
 
 /** An object whose values are brief. */
-const briefly = (object: object): Schema.Json =>
+const briefly = (object: object): Readonly<Record<string, Schema.Json>> =>
   Object.fromEntries(
     Object.entries(object).flatMap(([key, value]) =>
       value === undefined ? [] : [[key, brief(value)]]
@@ -47,8 +47,8 @@ export const readingLayer = reading.toLayer(Effect.map(Storage.Storage, (storage
         ...(cursor === undefined ? undefined : { cursor })
       }))).pipe(on),
     show_run: ({ runId, ...asked }) =>
-      refusing(Effect.map(viewOf(runId), ({ events, items, next, ...run }) => ({
-        run: briefly(run),
+      refusing(Effect.map(viewOf(runId), ({ events, items, next, posted, ...run }) => ({
+        run: { ...briefly(run), posted: posted.slice(-50).map(briefly) },
         items: page(items, asked).map(briefly),
         total: items.length,
         open: items.filter(isOpen).slice(0, 50).map(briefly),

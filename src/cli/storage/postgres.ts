@@ -7,13 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as SqlClient from "effect/sql/SqlClient"
+import { codeOf, isLost, toStorageError } from "../../postgres/Errors.ts"
 import * as PostgresStorage from "../../postgres/PostgresStorage.ts"
 import { Storage, StorageError } from "../../Storage.ts"
+import type { Purpose } from "../storage.ts"
 import { shown, StorageRejected } from "./rejected.ts"
 import { otherVersion } from "./version.ts"
 
-export const open = (storage: string, makes: boolean) =>
-  Layer.unwrap(Effect.map(checkUrl(storage), () => opened(storage, makes)))
+export const open = (storage: string, purpose: Purpose) =>
+  Layer.unwrap(Effect.map(checkUrl(storage), () => opened(storage, purpose)))
 
 const checkUrl = (storage: string) =>
   URL.canParse(storage) ? Effect.succeed(storage) : Effect.fail(
@@ -25,16 +27,37 @@ const checkUrl = (storage: string) =>
     })
   )
 
-const opened = (storage: string, makes: boolean) => {
+const opened = (storage: string, purpose: Purpose) => {
+  const makes = purpose === "make"
   const client = PgClient.layer({ url: Redacted.make(storage), applicationName: "reprise" })
   const checked = Layer.effectDiscard(check(storage, makes))
-  const journals = makes ? PostgresStorage.layer() : PostgresStorage.layerWithoutMigrations()
+  const journals = makes
+    ? PostgresStorage.layer()
+    : purpose === "look"
+    ? Layer.provide(PostgresStorage.layerWithoutMigrations(), Layer.effectDiscard(isThere))
+    : PostgresStorage.layerWithoutMigrations()
   return Layer.provide(
     // Behind it: it tells by itself when there are no tables, or no server.
     makes ? Layer.provide(journals, checked) : Layer.provideMerge(checked, journals),
     client
   ).pipe(Layer.catch((error) => Layer.effect(Storage, Effect.fail(named(shown(storage), error)))))
 }
+
+/**
+ * The storage waits some seconds for a server that may be starting anew: who is about to do something wants that, and
+ * who only looks rather hears of it. Of all else the storage tells by itself.
+ */
+const isThere = Effect.gen(function*() {
+  const client = yield* SqlClient.SqlClient
+  const asked = Effect.mapError(
+    client.unsafe("SELECT 1").withoutTransform,
+    (error) =>
+      isLost(error) && codeOf(error) === ""
+        ? toStorageError("open the storage")(error)
+        : undefined
+  )
+  yield* Effect.catch(asked, (error) => error === undefined ? Effect.void : Effect.fail(error))
+})
 
 /** Which server it was, and why: the client keeps that behind a few causes. */
 const named = <E extends { readonly _tag: string }>(storage: string, error: E) => {

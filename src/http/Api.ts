@@ -1,0 +1,285 @@
+/**
+ * The HTTP API as data: its endpoints, what goes in and out, and what each needs. Servers, typed clients and the OpenAPI
+ * document are made of it.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Schema from "effect/Schema"
+import * as Status from "../Status.ts"
+import * as Problems from "./Problems.ts"
+import { Access, Needs, Scope } from "./Scopes.ts"
+
+const optional = Schema.optionalKey
+
+// ---------------------------------------------------------------------------------------------------
+// what goes in and out
+
+/** Runs by id, those that cannot be read, and where the next page begins. */
+export const Page = Schema.Struct({
+  runs: Schema.Array(Status.Status),
+  unreadable: Schema.Array(Schema.Struct({ runId: Schema.String, message: Schema.String })),
+  cursor: optional(Schema.String)
+})
+export type Page = typeof Page.Type
+
+const limited = (most: number) =>
+  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })).pipe(
+    Schema.withDecodingDefault(Effect.succeed(100))
+  )
+
+/** UTC milliseconds. */
+const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** Which runs to give. */
+export const ListQuery = Schema.Struct({
+  status: optional(Status.State),
+  workflow: optional(Schema.String),
+  /** Part of a run id or of a workflow's name. */
+  search: optional(Schema.String.check(Schema.isMaxLength(200))),
+  updatedFrom: optional(Millis),
+  updatedBefore: optional(Millis),
+  limit: limited(1_000),
+  after: optional(Schema.String)
+})
+
+/** A workflow that the server has the code, or the contract, of. */
+export const Known = Schema.Struct({
+  name: Schema.String,
+  version: optional(Schema.String),
+  /** By their names; `schema` is a JSON Schema of the payload. */
+  events: Schema.Record(Schema.String, Schema.Struct({ schema: optional(Schema.Json) }))
+})
+export type Known = typeof Known.Type
+
+const Posted = Schema.Struct({ runId: Schema.String, eventId: optional(Schema.String) })
+
+const Made = Schema.Struct({ runId: Schema.String })
+
+const Changed = {
+  override: optional(Schema.Record(Schema.String, Schema.Json)),
+  runId: optional(Schema.String)
+}
+
+// ---------------------------------------------------------------------------------------------------
+// endpoints
+
+const run = { params: { runId: Schema.String } }
+
+const accepted = Posted.pipe(HttpApiSchema.status(202))
+const made = Made.pipe(HttpApiSchema.status(201))
+
+/** All that asks and changes nothing. */
+export const looking = HttpApiGroup.make("runs").add(
+  HttpApiEndpoint.get("session", "/session", {
+    success: Schema.Struct({
+      name: Schema.String,
+      scopes: Schema.Array(Scope),
+      /** What this server has code or contracts of. */
+      workflows: Schema.Array(Known),
+      /** Whether it goes on with runs of these workflows by itself. */
+      drives: Schema.Boolean
+    })
+  }).annotate(OpenApi.Description, "Who the token belongs to, and what this server knows"),
+  HttpApiEndpoint.get("list", "/runs", {
+    query: ListQuery,
+    success: Page,
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Runs by id, a page at a time"),
+  HttpApiEndpoint.get("show", "/runs/:runId", {
+    ...run,
+    query: { whole: optional(Schema.Literals(["true", "false"])) },
+    success: Schema.Json,
+    error: Problems.reads
+  }).annotate(
+    OpenApi.Description,
+    "All that is to be seen of a run, redacted; long values are cut unless whole=true"
+  ),
+  HttpApiEndpoint.get("status", "/runs/:runId/status", {
+    ...run,
+    success: Status.Status,
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Where a run stands, redacted"),
+  HttpApiEndpoint.get("journal", "/runs/:runId/journal", {
+    ...run,
+    query: {
+      offset: Schema.Natural.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
+      limit: limited(10_000)
+    },
+    success: Schema.Struct({
+      entries: Schema.Array(Schema.Json),
+      total: Schema.Int,
+      rejected: Schema.Int,
+      torn: Schema.Int
+    }),
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "The accepted entries of a run's journal, redacted"),
+  HttpApiEndpoint.get("changes", "/runs/:runId/changes", {
+    ...run,
+    success: HttpApiSchema.StreamSse({ data: Status.Status }),
+    error: Problems.reads
+  }).annotate(
+    OpenApi.Description,
+    "Where a run stands now and after every change, until it has ended; at least every 15 seconds"
+  ),
+  HttpApiEndpoint.get("listChanges", "/changes", {
+    query: ListQuery,
+    success: HttpApiSchema.StreamSse({ data: Page }),
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "A page of runs, now and whenever it is another one"),
+  HttpApiEndpoint.get("due", "/due", {
+    success: Schema.Array(Schema.String),
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Open runs that somebody should drive now")
+).annotateEndpoints(Needs, "read")
+
+/** What begins runs, and what they wait for. */
+export const sending = HttpApiGroup.make("events").add(
+  HttpApiEndpoint.post("enqueue", "/runs", {
+    payload: Schema.Struct({
+      workflow: Schema.String,
+      input: Schema.Json,
+      runId: optional(Schema.String),
+      idempotencyKey: optional(Schema.String)
+    }),
+    success: made,
+    error: Problems.starts
+  }).annotate(
+    OpenApi.Description,
+    "Records a run for a worker to drive; the same id, or key, with the same input is the same run"
+  ),
+  HttpApiEndpoint.post("send", "/runs/:runId/events", {
+    ...run,
+    payload: Schema.Struct({
+      eventName: Schema.String,
+      value: optional(Schema.Json),
+      key: optional(Schema.String),
+      eventId: optional(Schema.String)
+    }),
+    success: accepted,
+    error: Problems.posts
+  }).annotate(OpenApi.Description, "Posts an event; sent again with its eventId it is no news"),
+  HttpApiEndpoint.post("deliver", "/deliveries", {
+    payload: Schema.Struct({ token: Schema.String, value: optional(Schema.Json) }),
+    success: HttpApiSchema.Accepted,
+    error: Problems.deliveries
+  }).annotate(OpenApi.Description, "Sends the event that a token of ctx.token stands for")
+).annotateEndpoints(Needs, "send")
+
+/** What changes how runs go on. */
+export const steering = HttpApiGroup.make("admin").add(
+  HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
+    ...run,
+    payload: Schema.Struct({
+      reason: optional(Schema.String),
+      eventId: optional(Schema.String)
+    }),
+    success: accepted,
+    error: Problems.posts
+  }).annotate(OpenApi.Description, "Asks a run to end, with its clean-up; a second time, at once"),
+  HttpApiEndpoint.post("settle", "/runs/:runId/settle", {
+    ...run,
+    payload: Schema.Struct({
+      stepId: optional(Schema.String),
+      verdict: optional(Schema.Union([
+        Schema.Struct({ failure: Schema.String, tag: optional(Schema.String) }),
+        Schema.Struct({ retry: Schema.Literal(true) }),
+        Schema.Struct({ value: Schema.Json })
+      ]))
+    }),
+    success: accepted,
+    error: Problems.settles
+  }).annotate(OpenApi.Description, "Says what became of a step whose outcome nobody knows"),
+  HttpApiEndpoint.post("fork", "/runs/:runId/fork", {
+    ...run,
+    payload: Schema.Union([
+      Schema.Struct({ fromStep: Schema.String, ...Changed }),
+      Schema.Struct({ fromOffset: Schema.Natural, ...Changed })
+    ]),
+    success: made,
+    error: Problems.forks
+  }).annotate(
+    OpenApi.Description,
+    "Records a new run that keeps what this one did up to a step, with other results if need be"
+  ),
+  HttpApiEndpoint.post("retry", "/runs/:runId/retry", {
+    ...run,
+    payload: Schema.Struct({ step: optional(Schema.String), ...Changed }),
+    success: made,
+    error: Problems.forks
+  }).annotate(
+    OpenApi.Description,
+    "Records a new run that begins again with the step that a failed one failed at"
+  ),
+  HttpApiEndpoint.delete("remove", "/runs/:runId", {
+    ...run,
+    success: HttpApiSchema.NoContent,
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Removes a run with its journal and inbox"),
+  HttpApiEndpoint.post("prune", "/prune", {
+    payload: Schema.Struct({ endedBefore: Millis }),
+    success: Schema.Struct({ removed: Schema.Array(Schema.String) }),
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Removes runs that ended before an instant")
+).annotateEndpoints(Needs, "admin")
+
+/** What is counted. */
+export const counting = HttpApiGroup.make("metrics", { topLevel: true }).add(
+  HttpApiEndpoint.get("metrics", "/metrics", {
+    success: Schema.String.pipe(
+      HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" })
+    )
+  }).annotate(
+    OpenApi.Description,
+    "What this process has counted, in the text format of Prometheus"
+  )
+).annotateEndpoints(Needs, "read")
+
+const isUp = Schema.Struct({ status: Schema.Literal("ok") })
+
+/** Whether it works, for anyone. */
+export const watching = HttpApiGroup.make("health", { topLevel: true }).add(
+  HttpApiEndpoint.get("health", "/health", { success: isUp }).annotate(
+    OpenApi.Description,
+    "The process answers"
+  ),
+  HttpApiEndpoint.get("ready", "/ready", { success: isUp, error: Problems.NotReady }).annotate(
+    OpenApi.Description,
+    "The storage answers, too"
+  )
+)
+
+/** What comes signed, from those who have a secret and no token. */
+export const receiving = HttpApiGroup.make("webhooks", { topLevel: true }).add(
+  HttpApiEndpoint.post("webhook", "/webhooks/:source", {
+    params: { source: Schema.String },
+    payload: Schema.Json,
+    success: HttpApiSchema.Accepted,
+    error: [
+      ...Problems.deliveries,
+      Problems.Unauthorized,
+      Problems.DeliveryRejected,
+      Problems.TooManyRequests
+    ]
+  }).annotate(OpenApi.Description, "Takes an event as a delivery of Standard Webhooks")
+)
+
+/** The whole API. */
+export const Api = HttpApi.make("reprise")
+  .add(looking)
+  .add(sending)
+  .add(steering)
+  .prefix("/api")
+  .add(counting)
+  .middleware(Access)
+  .add(receiving)
+  .add(watching)
+  .middleware(HttpApiMiddleware.ProblemDetails)
+  .annotateMerge(OpenApi.annotations({
+    title: "reprise",
+    description: "Durable workflow runs: what they did, what they wait for, and how they go on."
+  }))

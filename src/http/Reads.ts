@@ -1,0 +1,103 @@
+/** Answers all that asks and changes nothing. What is shown is redacted. */
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Runs from "../Runs.ts"
+import { hide } from "../Secret.ts"
+import { Storage } from "../Storage.ts"
+import { type View, viewOf } from "../View.ts"
+import { Api } from "./Api.ts"
+import { type AnyContract, known } from "./Forms.ts"
+import { Caller } from "./Scopes.ts"
+import { page } from "./Search.ts"
+
+export interface Knowing {
+  /** Workflows, or their contracts: their events are checked, and asked for by forms. */
+  readonly workflows?: ReadonlyArray<AnyContract> | undefined
+  /** Whether this process also goes on with runs of these workflows, as with a `Worker`. Default: false. */
+  readonly drives?: boolean | undefined
+}
+
+/** How many characters of one value an overview shows. */
+const longest = 2_000
+
+/** A proxy closes what is silent for long, and who has gone is only noticed by writing. */
+const heartbeat = "15 seconds"
+
+const look = "1 second"
+
+export const layer = ({ drives = false, workflows = [] }: Knowing) =>
+  HttpApiBuilder.group(Api, "runs", (handlers) =>
+    Effect.gen(function*() {
+      const storage = yield* Storage
+      const on = Effect.provideService(Storage, storage)
+      const knows = workflows.map(known)
+      return handlers.handleAll({
+        session: () =>
+          Effect.map(Caller, ({ name, scopes }) => ({ name, scopes, workflows: knows, drives })),
+        list: ({ query }) => on(page(query)),
+        show: ({ params, query }) =>
+          on(Effect.map(
+            viewOf(params.runId),
+            (view) => (query.whole === "true" ? view : briefly(view)) as unknown as Schema.Json
+          )),
+        status: ({ params }) => on(Effect.map(Runs.status(params.runId), hide)),
+        journal: ({ params, query: { limit, offset } }) =>
+          on(Effect.map(Runs.journal(params.runId), ({ entries, rejected, torn }) => ({
+            entries: entries.slice(offset, offset + limit)
+              .map((entry) => hide(entry) as unknown as Schema.Json),
+            total: entries.length,
+            rejected,
+            torn
+          }))),
+        changes: ({ params: { runId } }) =>
+          // One that is not there is told of before the stream begins.
+          on(Effect.as(
+            Runs.status(runId),
+            Stream.merge(Runs.changes(runId), again(Runs.status(runId)), { haltStrategy: "left" })
+              .pipe(
+                Stream.map(hide),
+                // The end of the stream is all that can be told of what fails under way.
+                Stream.orDie,
+                Stream.provideService(Storage, storage)
+              )
+          )),
+        listChanges: ({ query }) =>
+          on(Effect.as(
+            page(query),
+            Stream.fromEffectSchedule(page(query), Schedule.spaced(look)).pipe(
+              Stream.changesWith((a, b) => JSON.stringify(a) === JSON.stringify(b)),
+              Stream.merge(again(page(query)), { haltStrategy: "left" }),
+              Stream.orDie,
+              Stream.provideService(Storage, storage)
+            )
+          )),
+        due: () => on(Runs.due())
+      })
+    }))
+
+const again = <A, E, R>(effect: Effect.Effect<A, E, R>): Stream.Stream<A, E, R> =>
+  Stream.drop(Stream.fromEffectSchedule(effect, Schedule.spaced(heartbeat)), 1)
+
+/** With values that can be read at a glance: long ones are cut, and say how long they are. */
+const briefly = (view: View) => ({
+  ...view,
+  items: view.items.map(brief),
+  events: view.events.map(brief)
+})
+
+const brief = <A extends object>(item: A): A =>
+  Object.fromEntries(
+    Object.entries(item).map(([key, value]) => {
+      if (typeof value !== "object" && typeof value !== "string") return [key, value]
+      const text = JSON.stringify(value)
+      return [
+        key,
+        text.length <= longest
+          ? value
+          : { cut: text.slice(0, longest), characters: text.length }
+      ]
+    })
+  ) as A
