@@ -1,13 +1,21 @@
-/** All that is to be seen of a run from its journal alone, redacted: what `show` prints, an agent is given and the inspector draws. */
+/**
+ * All that is to be seen of a run from its journal and inbox alone, redacted: what `show` prints, an agent is
+ * given and the inspector draws.
+ */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { Recorded } from "./Entry.ts"
+import type { Recorded, Wait } from "./Entry.ts"
 import type { Journal } from "./Journal.ts"
 import * as Outline from "./Outline.ts"
 import * as Runs from "./Runs.ts"
 import { hide } from "./Secret.ts"
 import * as Status from "./Status.ts"
 import * as Text from "./Text.ts"
+import { type Inbox, type Posted, untaken } from "./view/Posted.ts"
+import { type Item, timesOf } from "./view/Times.ts"
+
+export type { Posted } from "./view/Posted.ts"
+export type { Item } from "./view/Times.ts"
 
 /** Something that reached the run from outside, or that is about the run as a whole. */
 export interface Happened {
@@ -24,18 +32,8 @@ export interface Happened {
   readonly runId?: string
 }
 
-/** A step, a wait, a timer or a child as it stood in time. */
-export interface Item extends Outline.Item {
-  /** UTC milliseconds: when it was first begun, or began to wait, as far as the journal tells. */
-  readonly startedAt?: number
-  /** UTC milliseconds; missing while it runs or waits. */
-  readonly endedAt?: number
-  /** The attempts that failed and were made again, by when they had; UTC milliseconds. */
-  readonly tries?: ReadonlyArray<{ readonly at: number; readonly error?: Schema.Json }>
-}
-
 /** All that is shown of a run. */
-export interface View extends Status.Status {
+export interface View extends Status.Status, Inbox {
   readonly input?: Schema.Json
   readonly sessions: ReadonlyArray<{ readonly session: number; readonly timestamp: string }>
   /** The journal's instructions in the order of their first entries. */
@@ -53,10 +51,15 @@ export const viewOf = Effect.fnUntraced(function*(runId: string) {
   const journal = yield* Runs.journal(runId)
   const seen = Status.of(runId, journal.entries)
   // Only its lease tells whether someone drives an open run.
-  return look(journal, seen.status === "pending" ? yield* Runs.status(runId) : seen)
+  const now = seen.status === "pending" ? yield* Runs.status(runId) : seen
+  return look(journal, now, Status.isEnded(seen) ? { posted: [] } : yield* untaken(journal))
 })
 
-const look = ({ entries: found, rejected, torn }: Journal, given: Status.Draft): View => {
+const look = (
+  { entries: found, rejected, torn }: Journal,
+  given: Status.Draft,
+  inbox: Inbox
+): View => {
   const entries = found.map(hide)
   const status = hide(given)
   const [start] = entries
@@ -75,62 +78,11 @@ const look = ({ entries: found, rejected, torn }: Journal, given: Status.Draft):
     ),
     items,
     events: entries.flatMap(happened),
+    ...inbox,
     rejected,
     torn,
-    next: next(status)
+    next: next(status, inbox.posted)
   }
-}
-
-interface Times {
-  startedAt?: number
-  endedAt?: number
-  tries?: Array<{ readonly at: number; readonly error?: Schema.Json }>
-}
-
-/** When each instruction was begun, tried and done, as far as the journal tells. */
-const timesOf = (entries: ReadonlyArray<Recorded>): ReadonlyMap<string, Times> => {
-  const all = new Map<string, Times>()
-  const of = (stepId: string): Times => {
-    const known = all.get(stepId)
-    if (known !== undefined) return known
-    const made: Times = {}
-    all.set(stepId, made)
-    return made
-  }
-  for (const entry of entries) {
-    const at = Date.parse(entry.timestamp)
-    switch (entry.type) {
-      case "step": {
-        const times = of(entry.stepId)
-        times.startedAt = Math.min(times.startedAt ?? at, at - (entry.duration ?? 0))
-        times.endedAt = at
-        break
-      }
-      case "intent":
-        of(entry.stepId).startedAt ??= at
-        break
-      case "retry": {
-        const times = of(entry.stepId)
-        times.startedAt ??= at
-        times.tries = [...times.tries ?? [], { at, error: entry.error }]
-        break
-      }
-      case "suspend":
-        for (const { since, stepId } of entry.waits) of(stepId).startedAt ??= since
-        break
-      case "resume":
-      case "timer":
-      case "child": {
-        const times = of(entry.stepId)
-        times.startedAt ??= at
-        times.endedAt = at
-        break
-      }
-      default:
-        break
-    }
-  }
-  return all
 }
 
 const happened = (entry: Recorded): ReadonlyArray<Happened> => {
@@ -165,19 +117,33 @@ const happened = (entry: Recorded): ReadonlyArray<Happened> => {
 }
 
 /** The calls that go on with a run that waits for one; `value: …` is the caller's to fill in. */
-const next = ({ runId, status, waits, workflow }: Status.Status): ReadonlyArray<string> => {
+const next = (
+  { runId, status, waits, workflow }: Status.Status,
+  posted: ReadonlyArray<Posted>
+): ReadonlyArray<string> => {
   const call = `${/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(workflow) ? workflow : "workflow"}`
     + `.resume(${JSON.stringify(runId)}`
+  const plain = [`${call})`]
+  const isSteered = posted.some(({ type }) => type !== "event")
   if (status === "suspended") {
+    if (isSteered) return plain
     const events = waits.filter(({ kind }) => kind === "event")
-    return events.length > 0
-      ? events.map(({ event, key, stepId }) =>
+    const open = events.filter((wait) => !posted.some(isFor(wait)))
+    return [
+      // What it waits for is there already, or comes by itself.
+      ...(open.length < events.length || events.length === 0 ? plain : []),
+      ...open.map(({ event, key, stepId }) =>
         `${call}, { eventName: ${word(event ?? stepId)}, `
         + `${key === undefined ? "" : `key: ${word(key)}, `}value: … })`
       )
-      : [`${call})`]
+    ]
   }
-  return status === "pending" || status === "stopped" ? [`${call})`] : []
+  return status === "pending" || status === "stopped" || (status === "blocked" && isSteered)
+    ? plain
+    : []
 }
+
+const isFor = ({ event, key, stepId }: Wait) => (post: Posted): boolean =>
+  post.eventName === (event ?? stepId) && post.key === key
 
 const word = (text: string) => Text.jsonLine(text)

@@ -96,6 +96,7 @@ const folderRanks: Record<string, number> = {
   internal: -2,
   instruction: 0,
   machine: 2,
+  view: 7.25,
   worker: 8.9,
   session: 6.7,
   log: 4.2,

@@ -4,6 +4,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as RunId from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import { Storage } from "../Storage.ts"
@@ -44,7 +45,7 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
             (view) => (query.whole === "true" ? view : briefly(view)) as unknown as Schema.Json
           )),
         status: ({ params }) => on(Effect.map(Runs.status(params.runId), hide)),
-        journal: ({ params, query: { limit, offset } }) =>
+        journal: ({ params, query: { limit = 100, offset = 0 } }) =>
           on(Effect.map(Runs.journal(params.runId), ({ entries, rejected, torn }) => ({
             entries: entries.slice(offset, offset + limit)
               .map((entry) => hide(entry) as unknown as Schema.Json),
@@ -52,6 +53,11 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
             rejected,
             torn
           }))),
+        lease: ({ params: { runId } }) =>
+          Effect.map(
+            Effect.andThen(RunId.check(runId), storage.holder(runId)),
+            (holder) => holder === undefined ? {} : { holder }
+          ),
         changes: ({ params: { runId } }) =>
           // One that is not there is told of before the stream begins.
           on(Effect.as(
@@ -74,7 +80,7 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
               Stream.provideService(Storage, storage)
             )
           )),
-        due: () => on(Runs.due())
+        due: ({ query }) => on(Runs.due(query.now))
       })
     }))
 
@@ -85,7 +91,8 @@ const again = <A, E, R>(effect: Effect.Effect<A, E, R>): Stream.Stream<A, E, R> 
 const briefly = (view: View) => ({
   ...view,
   items: view.items.map(brief),
-  events: view.events.map(brief)
+  events: view.events.map(brief),
+  posted: view.posted.map(brief)
 })
 
 const brief = <A extends object>(item: A): A =>

@@ -1,5 +1,5 @@
 /** The verbs that take a workflow's code, in this process, on the memory storage and modules in files. */
-import { afterAll, describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Runtime, Schema } from "effect"
 import { TestClock, TestConsole } from "effect/testing"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -19,7 +19,14 @@ mkdirSync(join(scratch, "node_modules"))
 symlinkSync(resolve("."), join(scratch, "node_modules", "reprise"), "dir")
 symlinkSync(resolve("node_modules/effect"), join(scratch, "node_modules", "effect"), "dir")
 writeFileSync(join(scratch, "package.json"), `{"type":"module"}`)
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+// Above the tests' own directory a `reprise.json` may name code.
+const before = process.cwd()
+beforeAll(() => process.chdir(scratch))
+afterAll(() => {
+  process.chdir(before)
+  rmSync(scratch, { recursive: true, force: true })
+})
 
 let serial = 0
 /** A module of its own, as it would be written; gives its path. */
@@ -785,9 +792,8 @@ describe("reprise retry", () => {
       const broken = moduleOf(
         `export const order = Workflow.make("order", ${stepsOf(`Effect.fail(new Error("still"))`)}`
       )
-      const { code, err, out } = yield* json(
-        ...["retry", "o", "--workflow", broken, "--new-run-id", "again"]
-      )
+      const args = ["retry", "o", "--workflow", broken, "--new-run-id", "again"]
+      const { code, err, out } = yield* json(...args)
       expect({ code, err }).toEqual({ code: 2, err: "" })
       expect(out).toMatchObject({ runId: "again", status: "failed", source: { runId: "o" } })
       // To leave it to a worker is done when it is recorded.

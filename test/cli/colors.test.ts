@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from "node:util"
 import { Instruction, Storage, Workflow } from "reprise"
 import { NodeLocalStorage } from "reprise/node"
 import { temporary } from "../storage/support/local.ts"
-import { repriseOn, stdout, terminal } from "./support/command.ts"
+import { repriseOn, stdout } from "./support/command.ts"
 
 const order = Workflow.make("order", { events: { go: Schema.Void } }, function*(ctx) {
   yield* ctx.step("reserve", () => 1)
@@ -24,7 +24,7 @@ const some = Effect.gen(function*() {
 const printed = (canColor: boolean, ...args: ReadonlyArray<string>) =>
   Effect.gen(function*() {
     const before = (yield* stdout).length
-    yield* repriseOn({ ...terminal, canColor }, args)
+    yield* repriseOn({ canColor, canAnimate: true, canPrompt: false }, args)
     return (yield* stdout).slice(before)
   })
 

@@ -229,6 +229,25 @@ describe("reprise show", () => {
       expect(block(yield* lines("r1"), "posted, not taken yet")).toBeUndefined()
     }).pipe(Effect.provide(Storage.layerMemory)))
 
+  it.effect("shows a run whose inbox is damaged, and says so", () => {
+    const driver = Storage.memoryDriver()
+    const inbox: Storage.Driver["inbox"] = (runId, after) =>
+      Effect.map(
+        driver.inbox(runId, after),
+        (posts) => ({ ...posts, text: "not a line of ours\n" })
+      )
+    return Effect.gen(function*() {
+      yield* suspended
+      const page = yield* lines("r1").pipe(
+        Effect.provideService(Storage.Storage, Storage.make({ ...driver, inbox }))
+      )
+      expect(page).toContain("status    suspended")
+      expect(block(page, "posted")).toEqual([
+        expect.stringMatching(/^ {2}! The inbox of run "r1" is damaged at line 1/)
+      ])
+    }).pipe(Effect.provideService(Storage.Storage, Storage.make(driver)))
+  })
+
   it.effect("still names the calls for waits that no post is for", () =>
     Effect.gen(function*() {
       const both = Workflow.make("both", { events: { a: Schema.Void, b: Schema.Void } }, function*(

@@ -32,7 +32,8 @@ export const show = Command.make("show", {
   )
 
 const page = (view: View, paint: Colors.Paint): ReadonlyArray<string> => {
-  const { createdAt, events, input, items, posted, sessions, updatedAt, version, waits } = view
+  const { createdAt, damage, events, input, items, posted, sessions, updatedAt, version, waits } =
+    view
   const fields: ReadonlyArray<readonly [string, string]> = [
     ["run", view.runId],
     ["workflow", `${view.workflow}${version === undefined ? "" : ` version ${version}`}`],
@@ -54,6 +55,7 @@ const page = (view: View, paint: Colors.Paint): ReadonlyArray<string> => {
     }),
     branch(Outline.tree(items), "", paint),
     events.length === 0 ? [] : ["events", ...events.map((event) => `  ${inWords(event)}`)],
+    damage === undefined ? [] : ["posted", `  ! ${Text.plain(damage)}`],
     posted.length === 0 ? [] : [
       "posted, not taken yet",
       ...posted.map((post) => `  ${Text.plain(post.timestamp)}  ${untaken(post)}`)
