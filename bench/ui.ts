@@ -39,7 +39,12 @@ await Effect.runPromise(Effect.provide(recorded, SqliteStorage.layer({ filename 
 
 const server = spawn(process.execPath, [
   join(root, "dist", "cli", "main.js"),
-  ...["ui", "--json", "--port", "0", "--storage", `sqlite:${filename}`]
+  "ui",
+  "--json",
+  "--port",
+  "0",
+  "--storage",
+  `sqlite:${filename}`
 ], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, REPRISE_TOKEN: token } })
 const [line] = await once(server.stdout, "data") as [Buffer]
 const { url } = JSON.parse(line.toString()) as { readonly url: string }

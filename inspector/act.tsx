@@ -10,8 +10,8 @@ import { RunLink } from "./run.tsx"
 import { fieldOf } from "./schema.ts"
 import { Settle } from "./settle.tsx"
 import { announce, useCell } from "./store.ts"
-import { plural } from "./text.ts"
-import type { Json, Session, View, Wait } from "./types.ts"
+import { plural, preview } from "./text.ts"
+import type { Json, Posted, Session, View, Wait } from "./types.ts"
 import { Button, goesOn, ProblemBox, Text, Time, useAct } from "./ui.tsx"
 import { isEnded } from "./view.ts"
 
@@ -28,7 +28,8 @@ export const Act = ({ onDone, view }: {
   // While a process drives the run its attempt is simply under way.
   const intents = view.status === "blocked" ? view.intents : []
   const isCrashLoop = view.status === "blocked" && view.reason === "CrashLoop"
-  if (isEnded(view) || (view.waits.length + intents.length === 0 && !isCrashLoop)) {
+  const needs = view.waits.length + intents.length + view.posted.length
+  if (isEnded(view) || (needs === 0 && !isCrashLoop)) {
     return view.status === "blocked" && view.reason !== undefined
       ? (
         <section class="act" aria-label="What the run needs">
@@ -44,9 +45,7 @@ export const Act = ({ onDone, view }: {
   return (
     <section class="act" aria-label="What the run needs">
       {isCrashLoop ? <Settle view={view} onDone={onDone} /> : null}
-      {intents.map((stepId) => (
-        <Settle key={stepId} view={view} stepId={stepId} onDone={onDone} />
-      ))}
+      {intents.map((stepId) => <Settle key={stepId} view={view} stepId={stepId} onDone={onDone} />)}
       {events.slice(0, shown).map((wait) => (
         <EventForm key={`${wait.stepId} ${wait.since}`} wait={wait} view={view} onDone={onDone} />
       ))}
@@ -57,6 +56,12 @@ export const Act = ({ onDone, view }: {
           </Button>
         )
         : null}
+      {view.posted.length === 0 ? null : <Waiting of={view.posted} />}
+      {view.damage === undefined ? null : (
+        <div class="problem" role="alert">
+          What was posted cannot be read: <Text text={view.damage} max={600} />
+        </div>
+      )}
       {others.length === 0 ? null : (
         <ul class="waiting" aria-label="Waits for no person">
           {others.slice(0, 20).map((wait) => (
@@ -64,23 +69,54 @@ export const Act = ({ onDone, view }: {
               <Other wait={wait} />
             </li>
           ))}
-          {others.length > 20 ? <li>{plural(others.length - 20, "more")}</li> : null}
+          {others.length > 20 ? <li>{plural(others.length - 20, "more", "more")}</li> : null}
         </ul>
       )}
     </section>
   )
 }
 
+/** What was sent and is not in the journal yet. */
+const Waiting = ({ of }: { readonly of: ReadonlyArray<Posted> }): JSX.Element => (
+  <section class="posted" aria-label="Posted, and not taken yet">
+    <h3>Posted, and not taken yet</h3>
+    <ul>
+      {of.slice(0, 20).map(({ eventId, eventName, reason, stepId, timestamp, type, value }) => (
+        <li key={eventId}>
+          <Time at={timestamp} />
+          <span>{type}</span>
+          <span class="mono">
+            <Text text={eventName ?? stepId ?? ""} max={80} />
+          </span>
+          <span class="aside mono">
+            <Text text={reason ?? preview(value as Json | undefined)} max={140} />
+          </span>
+        </li>
+      ))}
+    </ul>
+    {of.length > 20 ? <p class="note">{plural(of.length - 20, "more", "more")}</p> : null}
+    <p class="note">Whoever drives the run takes it next.</p>
+  </section>
+)
+
 const Other = ({ wait }: { readonly wait: Wait }): JSX.Element => {
   const { childId, kind, stepId, wakeAt } = wait
-  const until = wakeAt === undefined ? null : <>until <Time at={wakeAt} /> (<Time at={wakeAt} isAgo />)</>
+  const until = wakeAt === undefined ? null : (
+    <>
+      until <Time at={wakeAt} /> (<Time at={wakeAt} isAgo />)
+    </>
+  )
   const name = (
     <code>
       <Text text={stepId} max={80} />
     </code>
   )
   if (kind === "child" && childId !== undefined) {
-    return <>Waits for the run <RunLink runId={childId} /></>
+    return (
+      <>
+        Waits for the run <RunLink runId={childId} />
+      </>
+    )
   }
   return kind === "retry" ? <>Tries {name} again, {until}</> : <>Sleeps at {name} {until}</>
 }
@@ -98,8 +134,15 @@ const freshId = (): string =>
 const schemaOf = (who: Session | undefined, { version, workflow }: View, event: string) => {
   const known = who?.workflows.filter(({ name }) => name === workflow) ?? []
   const one = known.find((known) => known.version === version) ?? known[0]
-  return one !== undefined && Object.hasOwn(one.events, event) ? one.events[event]?.schema : undefined
+  return one !== undefined && Object.hasOwn(one.events, event)
+    ? one.events[event]?.schema
+    : undefined
 }
+
+const isPosted = ({ posted }: View, { event, key, stepId }: Wait) =>
+  posted.some((post) =>
+    post.type === "event" && post.eventName === (event ?? stepId) && post.key === key
+  )
 
 const EventForm = ({ onDone, view, wait }: {
   readonly view: View
@@ -114,7 +157,8 @@ const EventForm = ({ onDone, view, wait }: {
   const draft = filled?.field === field ? filled.draft : empty(field)
   const [mistakes, setMistakes] = useState<ReadonlyArray<Mistake>>([])
   const [eventId, setEventId] = useState(freshId)
-  const [isSent, setSent] = useState(false)
+  // Somebody may have answered already, here or elsewhere.
+  const [isSent, setSent] = useState(() => isPosted(view, wait))
   const { act, isBusy, problem } = useAct()
   const form = useRef<HTMLFormElement>(null)
   const id = useId()
@@ -165,9 +209,19 @@ const EventForm = ({ onDone, view, wait }: {
         )}
       </h2>
       <p class="note">
-        {reason === undefined ? null : <><Text text={reason} />. </>}
+        {reason === undefined ? null : (
+          <>
+            <Text text={reason} />
+            <br />
+          </>
+        )}
         Since <Time at={wait.since} />
-        {wakeAt === undefined ? null : <>, until <Time at={wakeAt} /></>}.
+        {wakeAt === undefined ? "." : (
+          <>
+            {", until "}
+            <Time at={wakeAt} />.
+          </>
+        )}
       </p>
       {isSent
         ? (

@@ -100,7 +100,9 @@ export const respond = async (path: string, options: Options = {}): Promise<Resp
   }).catch(lost(signal))
   if (response.ok) return response
   const problem = await read(response)
-  if (response.status === 401 && token.get() === used) signOut(used === "" ? undefined : problem.detail || problem.title)
+  if (response.status === 401 && token.get() === used) {
+    signOut(used === "" ? undefined : problem.detail || problem.title)
+  }
   throw problem
 }
 

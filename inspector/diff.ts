@@ -11,10 +11,15 @@ export interface Difference {
 
 /** JSON with the keys of objects in order, so that it tells equal values. */
 const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_, part: unknown) =>
-    typeof part === "object" && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => a < b ? -1 : a > b ? 1 : 0))
-      : part) ?? ""
+  JSON.stringify(
+    value,
+    (_, part: unknown) =>
+      typeof part === "object" && part !== null && !Array.isArray(part)
+        ? Object.fromEntries(
+          Object.entries(part).toSorted(([a], [b]) => a < b ? -1 : a > b ? 1 : 0)
+        )
+        : part
+  ) ?? ""
 
 /** What an instruction came to; how long it took and how often it was tried are no differences. */
 const outcome = ({ error, kind, state, timedOut, undone, value }: Item): string =>
@@ -82,7 +87,8 @@ export const lines = (left: string, right: string): ReadonlyArray<LineOf> | unde
   while (start < a.length && start < b.length && a[start] === b[start]) start++
   let end = 0
   while (
-    end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]
+    end < a.length - start && end < b.length - start
+    && a[a.length - 1 - end] === b[b.length - 1 - end]
   ) end++
   const x = a.slice(start, a.length - end)
   const y = b.slice(start, b.length - end)

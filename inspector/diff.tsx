@@ -71,15 +71,19 @@ export const DiffTab = ({ route, view }: {
         <Other route={route} left={left} />
         {problem === undefined ? null : <ProblemBox of={problem} />}
         {left === undefined
-          ? <p class="empty">This run was not forked from another one. Name a run to compare it with.</p>
+          ? (
+            <p class="empty">
+              This run was not forked from another one. Name a run to compare it with.
+            </p>
+          )
           : both === undefined
           ? problem === undefined ? <p class="note">Reading both runs…</p> : null
           : (
             <>
               <p class="parting">
-                There: <RunLink runId={left} /> <Icon of={both[0].status} /> {words[both[0].status]}.
-                {" "}Here: this run, <Icon of={both[1].status} /> {words[both[1].status]}.{" "}
-                {part === undefined
+                There: <RunLink runId={left} /> <Icon of={both[0].status} />{" "}
+                {words[both[0].status]}. Here: this run, <Icon of={both[1].status} />{" "}
+                {words[both[1].status]}. {part === undefined
                   ? "All that both did is the same."
                   : (
                     <>
@@ -109,11 +113,19 @@ export const DiffTab = ({ route, view }: {
                 </label>
               </div>
               <div class="diffs">
+                <div class="head" aria-hidden="true">
+                  <div class="line">
+                    <span />
+                    <span>Instruction</span>
+                    <span>There</span>
+                    <span>Here</span>
+                  </div>
+                </div>
                 <Virtual
                   label="Differences"
                   count={shown.length}
                   height={height}
-                  covered={100}
+                  covered={116}
                   keyOf={(i) => shown[i]!.stepId}
                   attributes={(i) => ({
                     class: `line ${shown[i] === open ? "open" : ""}`,

@@ -1,6 +1,6 @@
 /** What stands in a form while it is filled in, and the value that it comes to. Pure. */
-import { cut } from "./text.ts"
 import type { Field } from "./schema.ts"
+import { cut } from "./text.ts"
 import type { Json } from "./types.ts"
 
 /** What was typed or chosen, by the shape of the field. */

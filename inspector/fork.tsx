@@ -60,8 +60,7 @@ export const ForkHere = ({ item, view }: {
 }
 
 /** How many entries of the journal there are up to the outcome of a step, with it. */
-const behind = async (runId: string, { offset, stepId }: Item): Promise<number> => {
-  if (offset !== undefined) return offset + 1
+const behind = async (runId: string, stepId: string): Promise<number> => {
   const limit = 1_000
   for (let from = 0;; from += limit) {
     const { entries, total } = await request<Lines>(
@@ -129,7 +128,7 @@ const Otherwise = ({ item, onClose, runId, value }: {
     setMistake(undefined)
     act(async () =>
       fork(runId, {
-        fromOffset: await behind(runId, item),
+        fromOffset: await behind(runId, item.stepId),
         override: { [item.stepId]: override }
       })
     )
@@ -161,9 +160,9 @@ const Otherwise = ({ item, onClose, runId, value }: {
           aria-describedby={mistake === undefined ? undefined : `${id}-mistake`}
           onInput={(event) => setText(event.currentTarget.value)}
         />
-        {mistake === undefined ? null : (
-          <p class="mistake" id={`${id}-mistake`} role="alert">This is no JSON: {mistake}</p>
-        )}
+        {mistake === undefined
+          ? null
+          : <p class="mistake" id={`${id}-mistake`} role="alert">This is no JSON: {mistake}</p>}
         {text.includes("<redacted>")
           ? <p class="note">Secrets are shown as &lt;redacted&gt;: give their values anew.</p>
           : null}

@@ -18,6 +18,9 @@ interface Props {
   readonly isOptional?: boolean
 }
 
+/** What such a field is given has lines. */
+const isProse = /note|comment|message|body|text|description|reason/i
+
 const textOf = (draft: Draft) => draft.kind === "text" ? draft.text : ""
 
 export const Fields = (props: Props): JSX.Element => {
@@ -82,11 +85,11 @@ export const Fields = (props: Props): JSX.Element => {
   switch (field.kind) {
     case "string":
       return labelled(
-        (field.maxLength ?? 999) > 200 || textOf(draft).includes("\n")
+        (field.maxLength ?? 0) > 200 || isProse.test(name) || textOf(draft).includes("\n")
           ? (
             <textarea
               {...common}
-              rows={Math.min(8, textOf(draft).split("\n").length)}
+              rows={Math.min(8, textOf(draft).split("\n").length + 1)}
               value={textOf(draft)}
               onInput={(event) => set(event.currentTarget.value)}
             />
@@ -226,7 +229,9 @@ export const Fields = (props: Props): JSX.Element => {
               onChange={(event) =>
                 onChange({ kind: "maybe", isOn: event.currentTarget.checked, inner })}
             />
-            Give <Text text={label === "" ? "a value" : label} max={120} />
+            <span>
+              Give <Text text={label === "" ? "a value" : label} max={120} />
+            </span>
             <span class="aside">optional</span>
           </label>
           {isOn ? shown : null}

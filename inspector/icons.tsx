@@ -30,7 +30,7 @@ export const Icon = ({ of }: { readonly of: keyof typeof paths }): JSX.Element =
 export const words: Record<keyof typeof paths, string> = {
   pending: "Pending",
   running: "Running",
-  suspended: "Waiting",
+  suspended: "Suspended",
   blocked: "Blocked",
   stopped: "Stopped",
   success: "Success",

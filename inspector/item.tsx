@@ -91,11 +91,13 @@ export const ItemPanel = ({ item, now, route, view }: {
             <Text text={wait.reason} />
           </Fact>
         )}
-        {wakeAt === undefined || isOver ? null : (
-          <Fact name={state === "retrying" ? "Tried again" : "Until"}>
-            <Time at={wakeAt} />
-          </Fact>
-        )}
+        {wakeAt === undefined || isOver
+          ? null
+          : (
+            <Fact name={state === "retrying" ? "Tried again" : "Until"}>
+              <Time at={wakeAt} />
+            </Fact>
+          )}
         {childId === undefined ? null : (
           <Fact name="Child run">
             <RunLink runId={childId} />

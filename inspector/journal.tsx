@@ -6,7 +6,7 @@ import { Panel } from "./item.tsx"
 import { Value } from "./json.tsx"
 import { go, type RunRoute } from "./route.ts"
 import { errorText, plural, preview } from "./text.ts"
-import type { Json, Line, Lines, View } from "./types.ts"
+import type { Json, Line, Lines, View, Wait } from "./types.ts"
 import { Fact, ProblemBox, Text, Time } from "./ui.tsx"
 import { Virtual } from "./virtual.tsx"
 
@@ -29,7 +29,11 @@ const useLines = (runId: string, count: number) => {
     // Behind somebody who scrolls fast, nothing is fetched.
     const timer = setTimeout(() => {
       const [first, last] = seen
-      for (let page = Math.floor(first / pageSize); page * pageSize < Math.min(last + 20, length); page++) {
+      for (
+        let page = Math.floor(first / pageSize);
+        page * pageSize < Math.min(last + 20, length);
+        page++
+      ) {
         const offset = page * pageSize
         const end = Math.min(offset + pageSize, length)
         let isKnown = true
@@ -72,7 +76,9 @@ export const JournalTab = ({ route, view }: {
         <div class="tools">
           <span class="note">
             {plural(length, "entry", "entries")}
-            {view.rejected > 0 ? `, and ${view.rejected} ignored of writers that had lost the run` : ""}
+            {view.rejected > 0
+              ? `, and ${view.rejected} ignored of writers that had lost the run`
+              : ""}
             {view.torn > 0 ? `, and ${plural(view.torn, "torn line")}` : ""}
           </span>
         </div>
@@ -82,7 +88,7 @@ export const JournalTab = ({ route, view }: {
             label="Entries"
             count={length}
             height={height}
-            covered={100}
+            covered={84}
             current={at}
             keyOf={String}
             onView={onView}
@@ -104,16 +110,20 @@ export const JournalTab = ({ route, view }: {
   )
 }
 
+const word = (value: Json | undefined): string => typeof value === "string" ? value : ""
+
 /** What an entry is about, and what it says, in a line. */
 const says = (line: Line): readonly [about: string, says: string] => {
-  const { changeId, error, eventName, metadata, reason, result, stepId, type, value } = line
-  const about = stepId ?? eventName ?? changeId ?? ""
-  if (error !== undefined) return [String(about), errorText(error)]
-  if (type === "suspend") {
-    const waits = Array.isArray(line.waits) ? line.waits as ReadonlyArray<{ [k: string]: Json }> : []
-    return ["", waits.map(({ event, kind, stepId }) => String(event ?? `${String(kind)} ${String(stepId)}`)).slice(0, 20).join(", ")]
+  const { changeId, error, eventName, metadata, reason, result, stepId, type, value, waits } = line
+  const about = stepId ?? word(eventName ?? changeId)
+  if (error !== undefined) return [about, errorText(error)]
+  if (type === "suspend" && Array.isArray(waits)) {
+    const names = (waits as ReadonlyArray<Wait>).slice(0, 20).map(({ event, kind, stepId }) =>
+      event ?? `${kind} ${stepId}`
+    )
+    return ["", names.join(", ")]
   }
-  return [String(about), reason !== undefined ? String(reason) : preview(result ?? value ?? metadata)]
+  return [about, word(reason) || preview(result ?? value ?? metadata)]
 }
 
 const Entry = ({ isOpen, line, offset, onOpen, tabIndex }: {
@@ -124,7 +134,12 @@ const Entry = ({ isOpen, line, offset, onOpen, tabIndex }: {
   readonly onOpen: () => void
 }): JSX.Element => {
   if (line === undefined) {
-    return <button type="button" class="entry" tabIndex={tabIndex} data-focus><span class="offset">{offset}</span><span class="aside">…</span></button>
+    return (
+      <button type="button" class="entry" tabIndex={tabIndex} data-focus>
+        <span class="offset">{offset}</span>
+        <span class="aside">…</span>
+      </button>
+    )
   }
   const [about, text] = says(line)
   return (
@@ -138,9 +153,13 @@ const Entry = ({ isOpen, line, offset, onOpen, tabIndex }: {
     >
       <span class="offset">{offset}</span>
       <span class="at">
-        <Time at={line.timestamp} />
+        <Time at={line.timestamp} isExact />
       </span>
-      <span class="type" data-type={line.type} data-failed={line.error === undefined ? undefined : ""}>
+      <span
+        class="type"
+        data-type={line.type}
+        data-failed={line.error === undefined ? undefined : ""}
+      >
         {line.type}
       </span>
       <span class="about">
@@ -181,7 +200,7 @@ const EntryPanel = ({ line, route }: {
     >
       <dl class="facts narrow">
         <Fact name="Time">
-          <Time at={timestamp} />
+          <Time at={timestamp} isExact />
         </Fact>
         <Fact name="Session">{session}</Fact>
         {typeof writer !== "string" ? null : (

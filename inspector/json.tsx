@@ -4,8 +4,9 @@
  */
 import type { ComponentChildren, JSX } from "preact"
 import { useMemo, useState } from "preact/hooks"
-import { Text } from "./ui.tsx"
+import { announce } from "./store.ts"
 import { isCut, type Json } from "./types.ts"
+import { Text } from "./ui.tsx"
 
 /** Behind this many characters one has to ask. */
 const shown = 20_000
@@ -85,7 +86,9 @@ export const Value = ({ label, value, whole }: {
                 disabled={isBusy}
                 onClick={() => {
                   setBusy(true)
-                  void whole().then(setFetched, () => undefined).then(() => setBusy(false))
+                  void whole()
+                    .then(setFetched, (error: unknown) => announce(String(error), true))
+                    .then(() => setBusy(false))
                 }}
               >
                 {isBusy ? "Fetching…" : "Fetch the whole value"}

@@ -27,7 +27,10 @@ interface Node {
 
 /** Names stand in ids with what would be structure escaped. */
 export const unescape = (text: string): string =>
-  text.replace(/%([0-9a-f]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+  text.replace(
+    /%([0-9a-f]{2})/g,
+    (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))
+  )
 
 /** The name of an instruction, without its place. */
 export const nameOf = (stepId: string): string =>

@@ -36,9 +36,9 @@ export const List = ({ route }: { readonly route: ListRoute }): JSX.Element => {
       >
         <div role="rowgroup" class="head">
           <div role="row" class="line">
-            {["State", "Run", "Workflow", "Waits for", "Steps", "Updated"].map((name) => (
-              <span key={name} role="columnheader">{name}</span>
-            ))}
+            {["State", "Run", "Workflow", "Waits for, or came to", "Steps", "Updated"].map((
+              name
+            ) => <span key={name} role="columnheader">{name}</span>)}
           </div>
         </div>
         <Virtual
@@ -128,7 +128,7 @@ const Line = ({ row, tabIndex }: {
         <Waits run={run} />
       </span>
       <span role="cell" class="count">
-        {done}
+        {done.toLocaleString("en")}
         {running > 0 ? <span class="aside">{` +${running}`}</span> : null}
         {failed > 0 ? <span class="bad">{` ${failed} failed`}</span> : null}
       </span>
@@ -142,7 +142,9 @@ const Line = ({ row, tabIndex }: {
 /** What the run waits for, or what it came to. */
 const Waits = ({ run }: { readonly run: Status }): JSX.Element => {
   const [first] = run.waits
-  const more = run.waits.length > 1 ? <span class="aside">{` +${run.waits.length - 1}`}</span> : null
+  const more = run.waits.length > 1
+    ? <span class="aside">{` +${run.waits.length - 1}`}</span>
+    : null
   if (first !== undefined) {
     const { event, key, kind, stepId, wakeAt } = first
     return (
@@ -256,6 +258,7 @@ const Typed = ({ box, hint, label, list, onValue, placeholder, type = "text", va
         type={type}
         {...list === undefined ? {} : { list }}
         placeholder={placeholder}
+        maxLength={200}
         value={text}
         spellcheck={false}
         autocomplete="off"

@@ -92,7 +92,7 @@ const run = async <A>(watch: Watch<A>, signal: AbortSignal) => {
   }
   while (!signal.aborted && !isOver) {
     await seen(signal)
-    let wait = 500
+    let wait = 1_000
     try {
       await stream()
       failures = 0

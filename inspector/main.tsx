@@ -90,9 +90,8 @@ const Bar = ({ isIn, onKeys }: {
               {told[state]}
             </span>
             {who === undefined ? null : (
-              <span class="who" title={`reprise ${who.version}`}>
-                <Text text={who.name} max={40} />{" "}
-                <span class="aside">{who.scopes.join(", ")}</span>
+              <span class="who">
+                <Text text={who.name} max={40} /> <span class="aside">{who.scopes.join(", ")}</span>
               </span>
             )}
             <Button kind="quiet" title="Forget the token" onAct={() => signOut()}>Sign out</Button>
@@ -179,7 +178,9 @@ const Keys = ({ onClose }: { readonly onClose: () => void }): JSX.Element => (
       {keys.map(([key, does]) => (
         <div key={key}>
           <dt>
-            {key.split(/(, | or )/).map((part, i) => i % 2 === 0 ? <kbd key={i}>{part}</kbd> : part)}
+            {key.split(/(, | or )/).map((part, i) =>
+              i % 2 === 0 ? <kbd key={i}>{part}</kbd> : part
+            )}
           </dt>
           <dd>{does}</dd>
         </div>

@@ -24,10 +24,15 @@ export interface Filter {
   readonly search?: string | undefined
 }
 
-const rowsOf = ({ runs, unreadable }: Page): ReadonlyArray<Row> => [
-  ...runs.map((run) => ({ runId: run.runId, run })),
-  ...unreadable
-]
+/** By run id, as the server has them; those that cannot be read stand between the others. */
+const rowsOf = ({ runs, unreadable }: Page): ReadonlyArray<Row> => {
+  const rows: Array<Row> = runs.map((run) => ({ runId: run.runId, run }))
+  for (const row of unreadable) {
+    const at = rows.findIndex(({ runId }) => runId > row.runId)
+    rows.splice(at < 0 ? rows.length : at, 0, row)
+  }
+  return rows
+}
 
 export interface Pages {
   readonly rows: ReadonlyArray<Row>

@@ -4,8 +4,8 @@ import { useEffect } from "preact/hooks"
 import { Act, Cancel, Retry } from "./act.tsx"
 import { DiffTab } from "./diff.tsx"
 import { Chip } from "./icons.tsx"
-import { Value } from "./json.tsx"
 import { JournalTab } from "./journal.tsx"
+import { Value } from "./json.tsx"
 import { useKeys } from "./keys.ts"
 import { format, go, type RunRoute, type Tab, toRun } from "./route.ts"
 import { plural, visible } from "./text.ts"
@@ -76,7 +76,8 @@ const Tabs = ({ route }: { readonly route: RunRoute }): JSX.Element => (
 
 const Header = ({ view }: { readonly view: View }): JSX.Element => {
   const { continuedAs, createdAt, entries, error, input, parent, rejected } = view
-  const { result, runId, sessions, source, status, steps, torn, updatedAt, version, workflow } = view
+  const { result, runId, sessions, source, status, steps, torn, updatedAt, version, workflow } =
+    view
   return (
     <header class="run">
       <div class="title">

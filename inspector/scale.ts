@@ -63,9 +63,9 @@ const atMost = 0.4
 /** The time when something ran, with a little around it. */
 export const scaleOf = (whole: Span, busy?: ReadonlyArray<Span>): Scale => {
   const length = Math.max(1, whole.to - whole.from)
-  const quiet = busy === undefined ? [] : gaps(busy, whole).filter(({ from, to }) =>
-    to - from > length * long
-  )
+  const quiet = busy === undefined
+    ? []
+    : gaps(busy, whole).filter(({ from, to }) => to - from > length * long)
   const all: Array<Span & { isSqueezed: boolean }> = []
   let from = whole.from
   for (const gap of quiet) {
@@ -77,7 +77,10 @@ export const scaleOf = (whole: Span, busy?: ReadonlyArray<Span>): Scale => {
   if (from < to) all.push({ from, to, isSqueezed: false })
   const isSplit = all.some(({ isSqueezed }) => !isSqueezed)
   const squeezed = isSplit ? Math.min(atMost, quiet.length * narrow) : 1
-  const active = all.reduce((sum, { from, isSqueezed, to }) => isSqueezed ? sum : sum + to - from, 0)
+  const active = all.reduce(
+    (sum, { from, isSqueezed, to }) => isSqueezed ? sum : sum + to - from,
+    0
+  )
   let x = 0
   const segments = all.map(({ from, isSqueezed, to }) => {
     const width = isSqueezed
@@ -92,7 +95,8 @@ export const scaleOf = (whole: Span, busy?: ReadonlyArray<Span>): Scale => {
     const segment = segments.find(({ to }) => time <= to)
     return segment === undefined
       ? 1
-      : segment.x + segment.width * (time - segment.from) / Math.max(1e-9, segment.to - segment.from)
+      : segment.x
+        + segment.width * (time - segment.from) / Math.max(1e-9, segment.to - segment.from)
   }
   return { segments, x: at, ticks: ticksOf(segments, whole.from) }
 }
@@ -102,7 +106,9 @@ const ticksOf = (segments: ReadonlyArray<Segment>, start: number): ReadonlyArray
   const ticks: Array<Tick> = []
   const add = (x: number, time: number) => {
     const last = ticks.at(-1)
-    if (x < 0.94 && (last === undefined || x - last.x > 0.09)) {
+    const gap = segments.find((one) => one.isSqueezed && one.x > x)
+    const room = Math.min(1, gap?.x ?? 1) - x
+    if (room > 0.06 && (last === undefined || x - last.x > 0.09)) {
       ticks.push({ x, label: time <= start ? "0" : `+${span(time - start)}` })
     }
   }

@@ -120,7 +120,11 @@ const isUnwritable = (schema: Json) =>
 export const fieldOf = (document: Json | undefined): Field => {
   if (!isSchema(document)) return { kind: "json" }
   const root = "definitions" in document && isSchema(document.schema)
-    ? { ...document.schema, $defs: document.definitions ?? {}, definitions: document.definitions ?? {} }
+    ? {
+      ...document.schema,
+      $defs: document.definitions ?? {},
+      definitions: document.definitions ?? {}
+    }
     : document
   return field(root, root, [], 0)
 }

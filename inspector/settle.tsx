@@ -63,7 +63,7 @@ export const Settle = ({ onDone, stepId, view }: {
       else settle({ failure: text })
     } else {
       try {
-        settle(text.trim() === "" ? {} : { value: JSON.parse(text) as Json })
+        settle({ value: JSON.parse(text) as Json })
       } catch (error) {
         setMistake(`This is no JSON: ${error instanceof Error ? error.message : String(error)}`)
       }
@@ -106,7 +106,7 @@ export const Settle = ({ onDone, stepId, view }: {
         ? (
           <div class="field">
             <label for={`${id}-text`}>
-              {verdict === "value" ? "Result, as JSON" : "Why it failed"}
+              {verdict === "value" ? "Result, as JSON; null for none" : "Why it failed"}
             </label>
             <textarea
               id={`${id}-text`}

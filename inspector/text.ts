@@ -2,7 +2,7 @@
  * Texts of a run's data as a page may show them: what a browser would act on instead of showing it is
  * spelled out, and no text is longer than its place. Pure.
  */
-import type { Json } from "./types.ts"
+import { isCut, type Json } from "./types.ts"
 
 /** Control characters, marks of writing direction, line separators, invisible ones, half characters. */
 const unseen = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Bidi_Control}\u200b\ufeff]/gu
@@ -60,7 +60,8 @@ export const preview = (value: Json | undefined, max = 140): string => {
     }
     out += close
   }
-  if (value !== undefined) write(value)
+  if (isCut(value)) out = value.cut
+  else if (value !== undefined) write(value)
   return cut(out, max)
 }
 
@@ -69,6 +70,7 @@ export const errorText = (error: Json | undefined): string => {
   if (typeof error !== "object" || error === null || Array.isArray(error)) {
     return typeof error === "string" ? cut(error, 300) : preview(error)
   }
+  if (isCut(error)) return preview(error, 300)
   const { _tag, message, name, tag } = error as { readonly [key: string]: Json }
   const kind = [tag, _tag, name].find((name) => typeof name === "string")
   if (typeof message !== "string") return preview(error)

@@ -48,12 +48,18 @@ export const clock = (at: number, now: number): string => {
 /** As `clock`, always with the day. */
 export const full = (at: number): string => clock(at, Number.NEGATIVE_INFINITY)
 
+/** As `clock`, to the millisecond. */
+export const exact = (at: number, now: number): string =>
+  isTime(at)
+    ? `${clock(at, now)}.${String(new Date(at).getMilliseconds()).padStart(3, "0")}`
+    : clock(at, now)
+
 /** ISO 8601, UTC. */
 export const iso = (at: number): string => isTime(at) ? new Date(at).toISOString() : ""
 
 /** Distances between the marks of a scale. */
 const distances = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 10, 100].flatMap((n) => [n, 2 * n, 5 * n]),
   ...[1, 2, 5, 10, 15, 30].map((n) => n * 1_000),
   ...[1, 2, 5, 10, 15, 30].map((n) => n * 60_000),
   ...[1, 2, 3, 6, 12].map((n) => n * 3_600_000),

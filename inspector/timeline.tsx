@@ -38,9 +38,11 @@ export const TimelineTab = ({ route, view }: {
   const inView = fit === "view" ? seen : undefined
 
   const scale = useMemo(() => {
-    const of = inView === undefined ? items : lines.slice(...inView).flatMap(({ below, item }) =>
-      below ?? (item === undefined ? [] : [item])
-    )
+    const of = inView === undefined
+      ? items
+      : lines.slice(...inView).flatMap(({ below, item }) =>
+        below ?? (item === undefined ? [] : [item])
+      )
     const busy: Array<Span> = []
     let from = Infinity
     let to = -Infinity
@@ -66,8 +68,7 @@ export const TimelineTab = ({ route, view }: {
       if (!next.delete(id)) next.add(id)
       return next
     })
-  const show = (id: string) =>
-    go({ ...route, open: route.open === id ? undefined : id }, true)
+  const show = (id: string) => go({ ...route, open: route.open === id ? undefined : id }, true)
   const groups = useMemo(
     () => lanes(items).flatMap(({ below, id }) => below === undefined ? [] : [id]),
     [items]
@@ -158,7 +159,7 @@ const Axis = ({ scale }: { readonly scale: Scale }): JSX.Element => {
                 style={{ left: percent(x), width: percent(width) }}
                 title={`${span(to - from)} of waiting`}
               >
-                {span(to - from)}
+                {span(to - from).replace(/^(\d+[dhm]) .*/, "$1")}
               </i>
             )
             : null
@@ -216,7 +217,9 @@ const Line = ({ isOpen, lane, now, onOpen, scale, tabIndex }: {
           </span>
         )}
         {branch !== undefined && item === undefined ? null : <Text text={label} max={80} />}
-        {branches === undefined ? null : <span class="aside">{plural(branches, "branch", "branches")}</span>}
+        {branches === undefined
+          ? null
+          : <span class="aside">{plural(branches, "branch", "branches")}</span>}
         {item?.kind === "event" || item?.kind === "timer" || item?.kind === "child"
           ? <span class="kind">{item.kind}</span>
           : null}

@@ -3,10 +3,10 @@
  * to them. Types alone, so that no code of the library comes into the page.
  */
 import type { Wait } from "../src/Entry.ts"
-import type * as Outline from "../src/Outline.ts"
 import type { State, Status } from "../src/Status.ts"
+import type { Item, Posted, View } from "../src/View.ts"
 
-export type { State, Status, Wait }
+export type { Item, Posted, State, Status, View, Wait }
 
 export type Json =
   | null
@@ -15,38 +15,6 @@ export type Json =
   | string
   | ReadonlyArray<Json>
   | { readonly [key: string]: Json }
-
-/** An instruction of a run, with when it was. Times are UTC milliseconds. */
-export type Item = Outline.Item & {
-  readonly startedAt?: number
-  readonly endedAt?: number
-  readonly tries?: ReadonlyArray<{ readonly at: number; readonly error?: Json }>
-  /** Of the journal's entry with its outcome. */
-  readonly offset?: number
-}
-
-/** Something that reached the run from outside. */
-export interface Happened {
-  readonly timestamp: string
-  readonly type: string
-  readonly eventName?: string
-  readonly eventId?: string
-  readonly key?: string
-  readonly value?: Json
-  readonly stepId?: string
-  readonly reason?: string
-}
-
-/** All that is shown of a run. */
-export interface View extends Status {
-  readonly input?: Json
-  readonly sessions: ReadonlyArray<{ readonly session: number; readonly timestamp: string }>
-  readonly items: ReadonlyArray<Item>
-  readonly events: ReadonlyArray<Happened>
-  readonly rejected: number
-  readonly torn: number
-  readonly next: ReadonlyArray<string>
-}
 
 /** A value that was too long to be sent whole. */
 export interface Cut {
@@ -90,7 +58,6 @@ export type Scope = "read" | "send" | "admin"
 export interface Session {
   readonly name: string
   readonly scopes: ReadonlyArray<Scope>
-  readonly version: string
   readonly workflows: ReadonlyArray<{
     readonly name: string
     readonly version?: string

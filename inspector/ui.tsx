@@ -4,7 +4,7 @@ import { useState } from "preact/hooks"
 import { denied, type Problem, problemOf, session } from "./api.ts"
 import { useCell, useNow } from "./store.ts"
 import { cut, parts } from "./text.ts"
-import { ago, clock, full, iso } from "./time.ts"
+import { ago, clock, exact, full, iso } from "./time.ts"
 import type { Scope } from "./types.ts"
 
 /** A text of a run's data: nothing in it is acted on, and it is no longer than `max`. */
@@ -24,16 +24,17 @@ export const Text = ({ keeps, max = 300, text }: {
 )
 
 /** When something was; the exact time in UTC on hovering. */
-export const Time = ({ at, isAgo = false }: {
+export const Time = ({ at, isAgo = false, isExact = false }: {
   readonly at: number | string
   readonly isAgo?: boolean
+  readonly isExact?: boolean
 }): JSX.Element => {
   const now = useNow(isAgo ? 10_000 : 0)
   const millis = typeof at === "number" ? at : Date.parse(at)
-  const exact = iso(millis)
+  const utc = iso(millis)
   return (
-    <time dateTime={exact} title={isAgo ? `${full(millis)} (${exact})` : exact}>
-      {isAgo ? ago(millis, now) : clock(millis, now)}
+    <time dateTime={utc} title={isAgo ? `${full(millis)} (${utc})` : utc}>
+      {isAgo ? ago(millis, now) : isExact ? exact(millis, now) : clock(millis, now)}
     </time>
   )
 }

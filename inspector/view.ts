@@ -29,7 +29,14 @@ export const useView = (runId: string): {
 } => {
   const [view, setView] = useState<View>()
   const [problem, setProblem] = useState<Problem>()
-  const state = useRef({ isLoading: false, isAsked: false, last: 0, seen: "", timer: 0, isGone: false })
+  const state = useRef({
+    isLoading: false,
+    isAsked: false,
+    last: 0,
+    seen: "",
+    timer: 0,
+    isGone: false
+  })
 
   const refresh = useCallback(() => {
     const now = state.current
@@ -65,7 +72,7 @@ export const useView = (runId: string): {
     refresh()
     const stop = live<Status>({
       stream: runPath(runId, "/changes"),
-      poll: runPath(runId),
+      poll: runPath(runId, "/status"),
       isOver: isEnded,
       onData: (status) => {
         setView((before) => before === undefined ? before : { ...before, ...only(status) })
@@ -96,7 +103,8 @@ const only = ({ progress, status, steps, updatedAt }: Status) => ({
 
 /** The whole value of an item, of which only the beginning came. */
 export const wholeOf =
-  (runId: string, stepId: string, field: "value" | "error") => async (): Promise<Json | undefined> => {
+  (runId: string, stepId: string, field: "value" | "error") =>
+  async (): Promise<Json | undefined> => {
     const { items } = await request<View>(runPath(runId, "?whole=true"))
     return items.find((item: Item) => item.stepId === stepId)?.[field] as Json | undefined
   }

@@ -27,12 +27,24 @@ export interface Props {
 
 const spare = 6
 
+/** Where the line of that key is now: lines come and go above it. */
+const placeOf = (
+  active: { readonly index: number; readonly key: string } | undefined,
+  count: number,
+  keyOf: (index: number) => string
+): number => {
+  if (active === undefined || count === 0) return 0
+  if (active.index < count && keyOf(active.index) === active.key) return active.index
+  for (let i = 0; i < count; i++) if (keyOf(i) === active.key) return i
+  return 0
+}
+
 export const Virtual = (props: Props): JSX.Element => {
   const { attributes, count, covered = 0, current, height, keyOf, label, line, onView } = props
   const { role = "list" } = props
   const box = useRef<HTMLDivElement>(null)
   const [view, setView] = useState<readonly [number, number]>([0, 40])
-  const [active, setActive] = useState(0)
+  const [active, setActive] = useState<{ readonly index: number; readonly key: string }>()
   const wantsFocus = useRef(false)
 
   const measure = useCallback(() => {
@@ -68,11 +80,24 @@ export const Virtual = (props: Props): JSX.Element => {
   const bottom = Math.max(top, Math.min(view[1], count))
   useEffect(() => onView?.(top, bottom), [onView, top, bottom])
 
-  const at = Math.max(0, Math.min(active, count - 1))
+  const at = placeOf(active, count, keyOf)
+  const activate = (index: number) => setActive({ index, key: keyOf(index) })
+  // Found once, and not at every frame.
+  useEffect(() => {
+    if (active !== undefined && active.index !== at && count > 0) activate(at)
+  })
+  const focus = (index: number): boolean => {
+    const line = box.current?.querySelector<HTMLElement>(`[data-line="${index}"] [data-focus]`)
+    line?.focus({ preventScroll: true })
+    return line !== null && line !== undefined
+  }
   const move = (to: number) => {
     const next = Math.max(0, Math.min(to, count - 1))
-    wantsFocus.current = true
-    setActive(next)
+    // At once where the line is drawn: the key that opens it may follow before anything is drawn again.
+    if (!focus(next)) {
+      wantsFocus.current = true
+      activate(next)
+    }
     const start = box.current!.getBoundingClientRect().top + next * height
     const over = start - covered - 4
     const under = start + height + 8 - innerHeight
@@ -82,11 +107,10 @@ export const Virtual = (props: Props): JSX.Element => {
   useLayoutEffect(() => {
     if (!wantsFocus.current) return
     wantsFocus.current = false
-    box.current?.querySelector<HTMLElement>("[data-active] [data-focus]")
-      ?.focus({ preventScroll: true })
+    focus(at)
   })
   useEffect(() => {
-    if (current !== undefined && current >= 0) setActive(current)
+    if (current !== undefined && current >= 0 && current < count) activate(current)
   }, [current])
 
   useKeys((key, { target }) => {
@@ -125,8 +149,8 @@ export const Virtual = (props: Props): JSX.Element => {
           aria-rowindex={isTable ? i + 2 : undefined}
           aria-posinset={isTable ? undefined : i + 1}
           aria-setsize={isTable ? undefined : count}
-          data-active={i === at ? "" : undefined}
-          onFocusCapture={() => setActive(i)}
+          data-line={i}
+          onFocusCapture={() => activate(i)}
           {...attributes?.(i)}
           style={{ height: `${height}px`, transform: `translateY(${i * height}px)` }}
         >
