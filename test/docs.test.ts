@@ -30,7 +30,7 @@ const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter
 const pages = [
   "README.md",
   "ARCHITECTURE.md",
-  ...readdirSync("docs").map((file) => join("docs", file))
+  ...readdirSync("docs").filter((file) => file.endsWith(".md")).map((file) => join("docs", file))
 ]
 const all: ReadonlyArray<Block> = [
   ...sources.flatMap((file) =>

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { createServer } from "node:http"
 import * as Http from "../http/Http.ts"
 import { describe } from "../internal/describe.ts"
@@ -13,6 +14,20 @@ import * as Text from "../Text.ts"
 import * as Worker from "../Worker.ts"
 import { driven } from "./driving.ts"
 import type { AnyWorkflow, Code } from "./workflows.ts"
+
+/** The server cannot listen where it was told to. */
+export class NotListening
+  extends Schema.TaggedError<NotListening>("reprise/NotListening")("NotListening", {
+    host: Schema.String,
+    port: Schema.Int,
+    saw: Schema.String
+  })
+{
+  override get message(): string {
+    return `Could not listen on ${this.host}, port ${this.port}: ${this.saw}. `
+      + "Give another --port, 0 for any that is free, or another --host."
+  }
+}
 
 export interface Serving {
   readonly code: Code | undefined
@@ -40,7 +55,14 @@ export const serving = ({ code, host, port, scope, token, told }: Serving) =>
     }).pipe(
       Layer.provide(storage),
       Layer.provideMerge(
-        NodeHttpServer.layer(() => createServer(Http.serverOptions), { host, port })
+        Layer.catchTag(
+          NodeHttpServer.layer(() => createServer(Http.serverOptions), { host, port }),
+          "ServeError",
+          ({ cause }) =>
+            Layer.effectDiscard(
+              Effect.fail(new NotListening({ host, port, saw: describe(cause).message }))
+            )
+        )
       )
     )
     yield* Effect.gen(function*() {

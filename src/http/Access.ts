@@ -24,15 +24,18 @@ export class TokensRejected
   })
 {
   override get message(): string {
-    return `The API cannot be served: ${this.saw}. Give a token of at least ${shortest} characters, as `
-      + `\`openssl rand -base64 32\` makes one.`
+    return `The API cannot be served: ${this.saw}. Give each one a token of its own of ${shortest} to ${longest} `
+      + `characters, as \`openssl rand -base64 32\` makes one.`
   }
 }
 
 const shortest = 16
 
-/** Longer ones than any token are not worth the hashing. */
+/** Longer ones are not worth the hashing. */
 const longest = 1_024
+
+/** What a header can carry behind `Bearer`: others, such as one that was read with its line's end, would never fit. */
+const sendable = /^[\x21-\x7e]*$/
 
 /** How often one may call, and all together without a token that is known; requests a minute. */
 export interface Rates {
@@ -84,7 +87,8 @@ export const layer = (
           Effect.gen(function*() {
             const now = yield* Clock.currentTimeMillis
             const found = yield* Effect.promise(() => find(Redacted.value(credential)))
-            if (found === undefined || (found.expiresAt ?? Infinity) <= now) {
+            // What is no number is no time either.
+            if (found === undefined || !((found.expiresAt ?? Infinity) > now)) {
               yield* limit("refused", refused)
               return yield* new Unauthorized({
                 detail: found === undefined
@@ -118,10 +122,17 @@ const allows = (scopes: ReadonlyArray<Scope>, needs: Scope) =>
 const faultOf = (tokens: ReadonlyArray<Token>): string | undefined => {
   if (tokens.length === 0) return "there is no token"
   const names = new Set<string>()
+  const texts = new Map<string, string>()
   for (const { name, token } of tokens) {
-    if (Redacted.value(token).length < shortest) return `the token "${name}" is too short`
+    const text = Redacted.value(token)
+    if (text.length < shortest) return `the token "${name}" is too short`
+    if (text.length > longest) return `the token "${name}" is too long`
+    if (!sendable.test(text)) return `the token "${name}" has characters that cannot be sent`
     if (names.has(name)) return `two tokens are called "${name}"`
+    const same = texts.get(text)
+    if (same !== undefined) return `"${same}" and "${name}" have the same token`
     names.add(name)
+    texts.set(text, name)
   }
   return undefined
 }
@@ -138,7 +149,8 @@ const finder = async (tokens: ReadonlyArray<Token>) => {
     tokens.map(({ token }) => crypto.subtle.sign("HMAC", key, utf8.encode(Redacted.value(token))))
   )
   return async (given: string): Promise<Token | undefined> => {
-    const bytes = utf8.encode(given.slice(0, longest))
+    if (given.length > longest) return undefined
+    const bytes = utf8.encode(given)
     // The platform compares the hashes, in constant time.
     const fits = await Promise.all(
       hashes.map((hash) => crypto.subtle.verify("HMAC", key, hash, bytes))

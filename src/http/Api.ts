@@ -2,7 +2,6 @@
  * The HTTP API as data: its endpoints, what goes in and out, and what each needs. Servers, typed clients and the OpenAPI
  * document are made of it.
  */
-import * as Effect from "effect/Effect"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
@@ -10,6 +9,7 @@ import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Status from "../Status.ts"
 import * as Problems from "./Problems.ts"
 import { Access, Needs, Scope } from "./Scopes.ts"
@@ -27,10 +27,9 @@ export const Page = Schema.Struct({
 })
 export type Page = typeof Page.Type
 
+/** Default 100. */
 const limited = (most: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })).pipe(
-    Schema.withDecodingDefault(Effect.succeed(100))
-  )
+  optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })))
 
 /** UTC milliseconds. */
 const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
@@ -60,6 +59,17 @@ const Posted = Schema.Struct({ runId: Schema.String, eventId: optional(Schema.St
 
 const Made = Schema.Struct({ runId: Schema.String })
 
+/** A value that is none, which JSON has no word for: `{ "void": true }`. */
+const Nothing = Schema.Struct({ void: Schema.Literal(true) }).pipe(
+  Schema.decodeTo(
+    Schema.Struct({ value: Schema.Undefined }),
+    SchemaTransformation.transform<{ readonly value: undefined }, { readonly void: true }>({
+      decode: () => ({ value: undefined }),
+      encode: () => ({ void: true })
+    })
+  )
+)
+
 const Changed = {
   override: optional(Schema.Record(Schema.String, Schema.Json)),
   runId: optional(Schema.String)
@@ -68,7 +78,19 @@ const Changed = {
 // ---------------------------------------------------------------------------------------------------
 // endpoints
 
-const run = { params: { runId: Schema.String } }
+/** What URLs are normalized without: a path never has it. */
+const unaddressable = new Set(["", ".", ".."])
+
+const run = {
+  params: {
+    runId: Schema.String.check(
+      Schema.makeFilter((runId) =>
+        !unaddressable.has(runId)
+        || `A run called "${runId}" has no address: a URL cannot hold that`
+      )
+    )
+  }
+}
 
 const accepted = Posted.pipe(HttpApiSchema.status(202))
 const made = Made.pipe(HttpApiSchema.status(201))
@@ -107,7 +129,7 @@ export const looking = HttpApiGroup.make("runs").add(
   HttpApiEndpoint.get("journal", "/runs/:runId/journal", {
     ...run,
     query: {
-      offset: Schema.Natural.pipe(Schema.withDecodingDefault(Effect.succeed(0))),
+      offset: optional(Schema.Natural),
       limit: limited(10_000)
     },
     success: Schema.Struct({
@@ -118,6 +140,18 @@ export const looking = HttpApiGroup.make("runs").add(
     }),
     error: Problems.reads
   }).annotate(OpenApi.Description, "The accepted entries of a run's journal, redacted"),
+  HttpApiEndpoint.get("lease", "/runs/:runId/lease", {
+    ...run,
+    success: Schema.Struct({
+      holder: optional(Schema.Struct({
+        host: Schema.String,
+        pid: optional(Schema.Int),
+        /** UTC milliseconds. */
+        until: Schema.Finite
+      }))
+    }),
+    error: Problems.reads
+  }).annotate(OpenApi.Description, "Which process drives a run, if one does"),
   HttpApiEndpoint.get("changes", "/runs/:runId/changes", {
     ...run,
     success: HttpApiSchema.StreamSse({ data: Status.Status }),
@@ -132,9 +166,13 @@ export const looking = HttpApiGroup.make("runs").add(
     error: Problems.reads
   }).annotate(OpenApi.Description, "A page of runs, now and whenever it is another one"),
   HttpApiEndpoint.get("due", "/due", {
+    query: { now: optional(Millis) },
     success: Schema.Array(Schema.String),
     error: Problems.reads
-  }).annotate(OpenApi.Description, "Open runs that somebody should drive now")
+  }).annotate(
+    OpenApi.Description,
+    "Open runs that somebody should drive now, or at another instant"
+  )
 ).annotateEndpoints(Needs, "read")
 
 /** What begins runs, and what they wait for. */
@@ -188,7 +226,8 @@ export const steering = HttpApiGroup.make("admin").add(
       verdict: optional(Schema.Union([
         Schema.Struct({ failure: Schema.String, tag: optional(Schema.String) }),
         Schema.Struct({ retry: Schema.Literal(true) }),
-        Schema.Struct({ value: Schema.Json })
+        Schema.Struct({ value: Schema.Json }),
+        Nothing
       ]))
     }),
     success: accepted,

@@ -68,9 +68,9 @@ const refusalOf = (
   if (method === "GET" || method === "HEAD") return undefined
   const length = headers["content-length"]
   if (length !== undefined && Number(length) > maxBody) return tooLarge(maxBody)
-  const hasBody = length !== undefined
-    ? Number(length) > 0
-    : headers["transfer-encoding"] !== undefined
+  // Not every server says whether a body follows: a POST is taken to have one.
+  const hasBody = method === "POST" || Number(length ?? 0) !== 0
+    || headers["transfer-encoding"] !== undefined
   const type = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase()
   if ((hasBody || type !== undefined) && type !== "application/json") {
     return refusal(415, "Unsupported Media Type", "Send JSON, as Content-Type: application/json.")

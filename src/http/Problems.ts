@@ -4,6 +4,7 @@
  * `detail` is the error's message, for people; its fields stand beside it. What a storage or a bug has to say of itself
  * stays in the server's log: no stack and no cause is ever sent.
  */
+import * as Effect from "effect/Effect"
 import * as HttpApiError from "effect/http-api/HttpApiError"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -84,21 +85,35 @@ const told = <S extends Schema.Codec<Tagged, any>>(error: S, status: number, tit
   return wire.pipe(
     Schema.decodeTo(
       error,
-      SchemaTransformation.transform<S["Encoded"], typeof wire.Type>({
-        decode: ({ detail: _, status: __, title: ___, type, ...fields }) => ({
-          ...fields,
-          _tag: type.slice(typeOf("").length)
-        }),
-        encode: (encoded: { readonly _tag: string }) => {
-          const { _tag, ...fields } = encoded
-          return { ...fields, type: typeOf(_tag), title, status, detail: decode(encoded).message }
-        }
+      SchemaTransformation.transformEffect<S["Encoded"], typeof wire.Type>({
+        decode: ({ detail: _, status: __, title: ___, type, ...fields }) =>
+          Effect.succeed({ ...fields, _tag: type.slice(typeOf("").length) }),
+        encode: (encoded: { readonly _tag: string }) =>
+          Effect.map(discreetly(decode(encoded)), (shown) => {
+            const { _tag, ...fields } = shown === undefined ? encoded : { ...encoded, ...shown }
+            const detail = decode({ _tag, ...fields }).message
+            return { ...fields, type: typeOf(_tag), title, status, detail }
+          })
       })
     ),
     HttpApiSchema.status(status),
     HttpApiSchema.asJson({ contentType: ProblemDetails.contentType })
   )
 }
+
+/** What a storage says of itself has paths, addresses and statements in it: it is logged, and not sent. */
+const untold = { doing: "use the storage", cause: "the server knows why" }
+
+const discreetly = (error: Tagged) =>
+  error instanceof StorageError
+    ? Effect.as(Effect.logError("The storage failed", error), untold)
+    : Effect.undefined
+
+/** An error's message as callers may have it. */
+export const messageOf = (error: Error): string =>
+  error instanceof StorageError
+    ? new StorageError({ reason: error.reason, ...untold }).message
+    : error.message
 
 const wire = Schema.StructWithRest(
   Schema.Struct({

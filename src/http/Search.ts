@@ -6,6 +6,7 @@ import { hide } from "../Secret.ts"
 import type * as Status from "../Status.ts"
 import type { Storage } from "../Storage.ts"
 import type { Page } from "./Api.ts"
+import { messageOf } from "./Problems.ts"
 
 /** How many runs one search looks at before it gives what it has, and where to go on. */
 const looked = 20_000
@@ -24,7 +25,7 @@ export const page = (
 
 const told = ({ error, runId }: { readonly runId: string; readonly error: Error }) => ({
   runId,
-  message: error.message
+  message: messageOf(error)
 })
 
 const searched = Effect.fnUntraced(function*(text: string, query: Query) {

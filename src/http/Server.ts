@@ -19,7 +19,42 @@ export interface Options extends Reads.Knowing, GuardOptions {
   /** Who may call, and what they may do. Also on this machine alone a token is needed. */
   readonly tokens: ReadonlyArray<Token>
   readonly rates?: Access.Rates | undefined
-  /** Who may deliver events by signed webhooks, by the last part of their address. */
+  /**
+   * Who may deliver events by signed webhooks, by the last part of their address.
+   *
+   * @example
+   * ```ts
+   * import { Storage } from "reprise"
+   * import { Http } from "reprise/http"
+   * import { Redacted, Schema } from "effect"
+   *
+   * const Paid = Schema.Struct({ type: Schema.Literal("paid"), order: Schema.String })
+   * const { handler } = Http.toWebHandler({
+   *   tokens: [{
+   *     name: "shop",
+   *     token: Redacted.make("VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF"),
+   *     scopes: ["read"]
+   *   }],
+   *   webhooks: {
+   *     till: {
+   *       secret: Redacted.make("whsec_bm90IHNlY3JldCwgYnV0IGxvbmcgZW5vdWdo"),
+   *       // What is of no other type is for nobody.
+   *       event: (body) =>
+   *         Schema.is(Paid)(body) ? { runId: body.order, eventName: "paid" } : undefined
+   *     }
+   *   },
+   *   layer: Storage.layerMemory
+   * })
+   * const unsigned = await handler(
+   *   new Request("http://localhost/webhooks/till", {
+   *     method: "POST",
+   *     headers: { host: "localhost", "content-type": "application/json" },
+   *     body: `{"type":"paid","order":"order-1"}`
+   *   })
+   * )
+   * unsigned.status // => 401
+   * ```
+   */
   readonly webhooks?: Readonly<Record<string, Webhooks.Webhook>> | undefined
   /** The inspector, as `readPage` reads it; without it there is none. */
   readonly page?: Page.Page | undefined
@@ -63,7 +98,36 @@ export const serverOptions = {
   connectionsCheckingInterval: 1_000
 }
 
-/** Serves the API on a server of Effect's. */
+/**
+ * Serves the API on a server of Effect's.
+ *
+ * @example
+ * ```ts
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Storage } from "reprise"
+ * import { Http } from "reprise/http"
+ * import { Layer, Redacted } from "effect"
+ * import { createServer } from "node:http"
+ *
+ * const api = Http.serve({
+ *   tokens: [{
+ *     name: "shop",
+ *     token: Redacted.make("VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF"),
+ *     scopes: ["read", "send"]
+ *   }]
+ * }).pipe(
+ *   Layer.provide(
+ *     NodeHttpServer.layer(() => createServer(Http.serverOptions), {
+ *       port: 4983,
+ *       host: "127.0.0.1"
+ *     })
+ *   ),
+ *   Layer.provide(Storage.layerMemory)
+ * )
+ * // NodeRuntime.runMain(Layer.launch(api))
+ * Layer.isLayer(api) // => true
+ * ```
+ */
 export const serve = (options: Options) =>
   HttpRouter.serve(routes(options), {
     routerConfig,
@@ -71,7 +135,33 @@ export const serve = (options: Options) =>
     disableListenLog: true
   })
 
-/** The API as a web-standard handler, and what gives back what it opened. */
+/**
+ * The API as a web-standard handler, and what gives back what it opened.
+ *
+ * @example
+ * ```ts
+ * import { Storage } from "reprise"
+ * import { Http } from "reprise/http"
+ * import { Redacted } from "effect"
+ *
+ * const { dispose, handler } = Http.toWebHandler({
+ *   tokens: [{
+ *     name: "shop",
+ *     token: Redacted.make("VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF"),
+ *     scopes: ["read"]
+ *   }],
+ *   layer: Storage.layerMemory
+ * })
+ * const answer = await handler(
+ *   new Request("http://localhost/api/runs", {
+ *     headers: { host: "localhost", authorization: "Bearer VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF" }
+ *   })
+ * )
+ * const page = await answer.json()
+ * await dispose()
+ * page // => { runs: [], unreadable: [] }
+ * ```
+ */
 export const toWebHandler = <E>(
   { layer, ...options }: Options & { readonly layer: Layer.Layer<Storage, E> }
 ) =>
