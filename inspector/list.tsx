@@ -15,7 +15,7 @@ import { Virtual } from "./virtual.tsx"
 const height = 40
 
 export const List = ({ route }: { readonly route: ListRoute }): JSX.Element => {
-  const { hasMore, isBusy, isLoaded, look, more, problem, rows } = usePages(route)
+  const { hasMore, isBusy, isLoaded, isOld, look, more, problem, rows } = usePages(route)
   const onView = useCallback(
     (first: number, last: number) => look(Math.floor((first + last) / 2)),
     [look]
@@ -32,7 +32,7 @@ export const List = ({ route }: { readonly route: ListRoute }): JSX.Element => {
         role="table"
         aria-label="Runs"
         aria-rowcount={hasMore ? -1 : rows.length + 1}
-        aria-busy={!isLoaded}
+        aria-busy={isOld}
       >
         <div role="rowgroup" class="head">
           <div role="row" class="line">

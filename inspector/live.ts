@@ -9,7 +9,7 @@ export interface Watch<A> {
   readonly stream: string
   readonly poll: string
   readonly onData: (data: A) => void
-  readonly onProblem?: (problem: Problem) => void
+  readonly onProblem?: (problem: Problem) => unknown
   /** Whether nothing comes behind this. */
   readonly isOver?: (data: A) => boolean
 }

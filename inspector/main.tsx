@@ -6,7 +6,7 @@ import { Dialog } from "./dialog.tsx"
 import { Mark } from "./icons.tsx"
 import { keys, useKeys } from "./keys.ts"
 import { List } from "./list.tsx"
-import { useRoute } from "./route.ts"
+import { format, lastList, useRoute } from "./route.ts"
 import { Run } from "./run.tsx"
 import { announce, type Connection, connection, notice, useCell } from "./store.ts"
 import type { Session } from "./types.ts"
@@ -79,7 +79,7 @@ const Bar = ({ isIn, onKeys }: {
         reprise
       </a>
       <nav aria-label="Pages">
-        <a href="#/">Runs</a>
+        <a href={format(lastList())}>Runs</a>
       </nav>
       <span class="room" />
       {isIn

@@ -38,85 +38,90 @@ export interface Pages {
   readonly rows: ReadonlyArray<Row>
   /** Whether the first page is there. */
   readonly isLoaded: boolean
+  /** Whether the rows are still those of what was looked for before. */
+  readonly isOld: boolean
   readonly hasMore: boolean
   readonly isBusy: boolean
   readonly problem: Problem | undefined
   readonly more: () => void
-  /** Which row is in the middle of what is seen. */
+  /** Tells which row is in the middle of what is seen. */
   readonly look: (row: number) => void
 }
 
+/** What is loaded, and what was asked for. */
+interface State {
+  readonly fields: string | undefined
+  readonly all: ReadonlyArray<Loaded>
+}
+
+const none: ReadonlyArray<Loaded> = []
+
 export const usePages = ({ search, status, workflow }: Filter): Pages => {
-  const [all, setAll] = useState<ReadonlyArray<Loaded>>([])
-  const [watched, setWatched] = useState(0)
+  const fields = query({ status, workflow, search })
+  const [state, setState] = useState<State>({ fields: undefined, all: none })
+  const [seen, setSeen] = useState({ fields, page: 0 })
   const [isBusy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem>()
-  const fields = query({ status, workflow, search })
-  /** Answers to what was asked with another filter are no news. */
+  /** Answers to what was asked before are no news. */
   const asked = useRef(fields)
-  const latest = useRef(all)
-  latest.current = all
+  asked.current = fields
+  const latest = useRef(state)
 
   const of = useCallback(
     (after: string | undefined) => query({ status, workflow, search, limit: 100, after }),
     [status, workflow, search]
   )
 
-  /** A page, and what stands behind it where that begins elsewhere now. */
+  /** Takes a page, and asks anew for what stands behind it where that begins elsewhere now. */
   const put = useCallback((index: number, after: string | undefined, page: Page) => {
     if (asked.current !== fields) return
-    const kept = page.cursor === undefined ? latest.current.slice(0, index + 1) : latest.current
-    latest.current = kept.length > index
+    const before = latest.current.fields === fields ? latest.current.all : none
+    const kept = page.cursor === undefined ? before.slice(0, index + 1) : before
+    const all = kept.length > index
       ? kept.with(index, { after, page })
       : [...kept, { after, page }]
-    setAll(latest.current)
-    const next = latest.current[index + 1]
+    latest.current = { fields, all }
+    setState(latest.current)
+    setProblem(undefined)
+    const next = all[index + 1]
     if (next === undefined || next.after === page.cursor) return
     void request<Page>(`/api/runs${of(page.cursor)}`)
       .then((following) => put(index + 1, page.cursor, following), () => undefined)
   }, [fields, of])
 
-  useEffect(() => {
-    asked.current = fields
-    latest.current = []
-    setAll([])
-    setWatched(0)
-    setProblem(undefined)
-  }, [fields])
-
-  const after = all[watched]?.after
+  const isOld = state.fields !== fields
+  const watched = isOld || seen.fields !== fields ? 0 : seen.page
+  const after = isOld ? undefined : state.all[watched]?.after
   useEffect(() => {
     const rest = of(after)
     return live<Page>({
       stream: `/api/changes${rest}`,
       poll: `/api/runs${rest}`,
-      onData: (page) => {
-        setProblem(undefined)
-        put(watched, after, page)
-      },
-      onProblem: setProblem
+      onData: (page) => put(watched, after, page),
+      onProblem: (problem) => asked.current === fields && setProblem(problem)
     })
-  }, [of, put, watched, after])
+  }, [of, put, watched, after, fields])
 
-  const rows = useMemo(() => all.flatMap(({ page }) => rowsOf(page)), [all])
-  const last = all.at(-1)
-  const cursor = last?.page.cursor
+  const rows = useMemo(() => state.all.flatMap(({ page }) => rowsOf(page)), [state])
+  const cursor = isOld ? undefined : state.all.at(-1)?.page.cursor
   const more = () => {
     if (cursor === undefined || isBusy) return
     setBusy(true)
     void request<Page>(`/api/runs${of(cursor)}`)
-      .then((page) => put(all.length, cursor, page))
+      .then((page) => put(state.all.length, cursor, page))
       .catch((error: unknown) => setProblem(problemOf(error)))
       .then(() => setBusy(false))
   }
   const look = useCallback((row: number) => {
     let before = 0
-    const index = latest.current.findIndex(({ page }) => {
+    const page = latest.current.all.findIndex(({ page }) => {
       before += page.runs.length + page.unreadable.length
       return row < before
     })
-    if (index >= 0) setWatched(index)
-  }, [])
-  const hasMore = cursor !== undefined
-  return { rows, isLoaded: all.length > 0, hasMore, isBusy, problem, more, look }
+    if (page >= 0) {
+      setSeen((old) => old.fields === fields && old.page === page ? old : { fields, page })
+    }
+  }, [fields])
+  const isLoaded = state.fields !== undefined
+  return { rows, isLoaded, isOld, hasMore: cursor !== undefined, isBusy, problem, more, look }
 }

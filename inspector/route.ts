@@ -76,6 +76,10 @@ export const go = (route: Route, isSame = false): void => {
   } else location.hash = hash
 }
 
+/** The list as it was last looked at: the way back to it. */
+let list: ListRoute = { page: "list" }
+export const lastList = (): ListRoute => list
+
 export const useRoute = (): Route => {
   const [hash, setHash] = useState(location.hash)
   useEffect(() => {
@@ -84,5 +88,7 @@ export const useRoute = (): Route => {
     addEventListener("hashchange", changed)
     return () => removeEventListener("hashchange", changed)
   }, [])
-  return parse(hash)
+  const route = parse(hash)
+  if (route.page === "list") list = route
+  return route
 }

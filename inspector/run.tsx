@@ -7,7 +7,7 @@ import { Chip } from "./icons.tsx"
 import { JournalTab } from "./journal.tsx"
 import { Value } from "./json.tsx"
 import { useKeys } from "./keys.ts"
-import { format, go, type RunRoute, type Tab, toRun } from "./route.ts"
+import { format, go, lastList, type RunRoute, type Tab, toRun } from "./route.ts"
 import { plural, visible } from "./text.ts"
 import { span } from "./time.ts"
 import { TimelineTab } from "./timeline.tsx"
@@ -30,7 +30,7 @@ export const Run = ({ route }: { readonly route: RunRoute }): JSX.Element => {
     const tab = tabs[Number(key) - 1]
     if (tab !== undefined) go({ ...route, tab: tab[0], open: undefined }, true)
     else if (key === "Escape" && route.open !== undefined) go({ ...route, open: undefined }, true)
-    else if (key === "Escape") go({ page: "list" })
+    else if (key === "Escape") go(lastList())
     else return false
     return true
   })

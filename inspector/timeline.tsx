@@ -110,7 +110,7 @@ export const TimelineTab = ({ route, view }: {
                   ? undefined
                   : lines.findIndex(({ id }) => id === open.stepId)}
                 keyOf={(i) => lines[i]!.id}
-                onView={onView}
+                {...fit === "view" ? { onView } : undefined}
                 attributes={(i) => {
                   const { id, item } = lines[i]!
                   return {

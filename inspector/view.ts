@@ -9,6 +9,13 @@ export const isEnded = ({ status }: Status): boolean =>
 
 const every = 1_000
 
+/** Whether an item says nothing new: what it came to is recorded once. */
+const isSame = (a: Item, b: Item): boolean =>
+  a.state === b.state && a.endedAt === b.endedAt && a.attempts === b.attempts
+  && a.wakeAt === b.wakeAt && a.tries?.length === b.tries?.length && a.undone === b.undone
+  && (a.undoError === undefined) === (b.undoError === undefined)
+  && a.wait?.since === b.wait?.since && a.wait?.event === b.wait?.event && a.childId === b.childId
+
 /** Keeps the items that are as they were the same objects, so that what shows them need not be made again. */
 const kept = (before: View | undefined, now: View): View => {
   if (before === undefined) return now
@@ -17,7 +24,7 @@ const kept = (before: View | undefined, now: View): View => {
     ...now,
     items: now.items.map((item) => {
       const old = known.get(item.stepId)
-      return old !== undefined && JSON.stringify(old) === JSON.stringify(item) ? old : item
+      return old !== undefined && isSame(old, item) ? old : item
     })
   }
 }

@@ -84,7 +84,8 @@ export const Virtual = (props: Props): JSX.Element => {
   const activate = (index: number) => setActive({ index, key: keyOf(index) })
   // Found once, and not at every frame.
   useEffect(() => {
-    if (active !== undefined && active.index !== at && count > 0) activate(at)
+    if (active === undefined || count === 0) return
+    if (active.index !== at || active.key !== keyOf(at)) activate(at)
   })
   const focus = (index: number): boolean => {
     const line = box.current?.querySelector<HTMLElement>(`[data-line="${index}"] [data-focus]`)

@@ -55,14 +55,7 @@ export const serving = ({ code, host, port, scope, token, told }: Serving) =>
     }).pipe(
       Layer.provide(storage),
       Layer.provideMerge(
-        Layer.catchTag(
-          NodeHttpServer.layer(() => createServer(Http.serverOptions), { host, port }),
-          "ServeError",
-          ({ cause }) =>
-            Layer.effectDiscard(
-              Effect.fail(new NotListening({ host, port, saw: describe(cause).message }))
-            )
-        )
+        NodeHttpServer.layer(() => createServer(Http.serverOptions), { host, port })
       )
     )
     yield* Effect.gen(function*() {
@@ -71,7 +64,12 @@ export const serving = ({ code, host, port, scope, token, told }: Serving) =>
       if (code !== undefined) yield* driving(code, workflows)
       return yield* Effect.never
     }).pipe(Effect.provide(server))
-  })
+  }).pipe(
+    Effect.catchTag(
+      "ServeError",
+      ({ cause }) => Effect.fail(new NotListening({ host, port, saw: describe(cause).message }))
+    )
+  )
 
 /** Drives what is due; what makes that impossible is told, and the runs can still be looked at. */
 const driving = (code: Code, workflows: ReadonlyArray<AnyWorkflow>) => {
