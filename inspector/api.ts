@@ -139,6 +139,13 @@ export const query = (fields: Readonly<Record<string, string | number | undefine
   return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`
 }
 
+/** An id that nobody has used; `crypto.randomUUID` is not there on a plain address of another machine. */
+export const freshId = (): string =>
+  `ui-${
+    Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0"))
+      .join("")
+  }`
+
 // ---------------------------------------------------------------------------------------------------
 // who we are
 

@@ -6,6 +6,9 @@ import type { Item } from "./types.ts"
 
 /** An instruction, or a fan or branch with all instructions below it. */
 export interface Lane {
+  /** No other line has it. */
+  readonly key: string
+  /** Of an instruction the id of its step; of a fan or branch its key. */
   readonly id: string
   readonly depth: number
   /** The branch that the instruction is alone in. */
@@ -56,13 +59,13 @@ const tree = (items: ReadonlyArray<Item>): Node => {
       const fan = at < 0 ? part : part.slice(0, at)
       const path = stepId.slice(0, from)
       parent = child(parent, fan, {
-        id: `${path}${fan}`,
+        id: `fan ${path}${fan}`,
         label: unescape(fan),
         isBranch: false
       })
       const key = at < 0 ? "" : part.slice(at + 1, part.endsWith("]") ? -1 : undefined)
       parent = child(parent, part, {
-        id: `${path}${part}/`,
+        id: `branch ${path}${part}`,
         label: unescape(key),
         isBranch: true
       })
@@ -92,15 +95,23 @@ export const lanes = (
     for (const one of node.children.values()) {
       const { children, id, isBranch, item, label } = one
       if (item !== undefined) {
-        lines.push({ id, depth, label, item })
+        lines.push({ key: `step ${id}`, id, depth, label, item })
         continue
       }
       const [only, ...others] = children.values()
       if (isBranch && others.length === 0 && only?.item !== undefined) {
-        lines.push({ id: only.id, depth, branch: label, label: only.label, item: only.item })
+        lines.push({
+          key: `step ${only.id}`,
+          id: only.id,
+          depth,
+          branch: label,
+          label: only.label,
+          item: only.item
+        })
         continue
       }
       lines.push({
+        key: id,
         id,
         depth,
         label,

@@ -2,7 +2,7 @@
  * What the server tells as it happens: a stream of events, read from fetch since it needs a header, and
  * polls for as long as there is none. A page that nobody sees holds no connection.
  */
-import { type Problem, problemOf, request, respond } from "./api.ts"
+import { Problem, problemOf, request, respond } from "./api.ts"
 import { connection } from "./store.ts"
 
 export interface Watch<A> {
@@ -16,9 +16,11 @@ export interface Watch<A> {
 
 const pollEvery = 2_000
 const longest = 30_000
+/** A stream that says nothing for so long is taken for one whose other end is gone. */
+const silence = 45_000
 
-/** The data of the events of a stream. */
-async function* events(response: Response): AsyncGenerator<string> {
+/** The data of the events of a stream; `onBytes` hears of every sign of life. */
+async function* events(response: Response, onBytes: () => void): AsyncGenerator<string> {
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
   let parts: Array<string> = []
   let rest = ""
@@ -26,6 +28,7 @@ async function* events(response: Response): AsyncGenerator<string> {
     for (;;) {
       const { done, value } = await reader.read()
       if (done) return
+      onBytes()
       const lines = (rest + value).split(/\r\n|\n|\r/)
       rest = lines.pop()!
       for (const line of lines) {
@@ -69,25 +72,36 @@ const run = async <A>(watch: Watch<A>, signal: AbortSignal) => {
   }
   const stream = async () => {
     const hidden = new AbortController()
-    const hide = () => document.hidden && hidden.abort()
-    document.addEventListener("visibilitychange", hide, { signal: hidden.signal })
-    const both = AbortSignal.any([signal, hidden.signal])
+    const gone = new AbortController()
+    const all = AbortSignal.any([signal, hidden.signal, gone.signal])
+    const ended = new AbortController()
+    const on = { signal: ended.signal }
+    document.addEventListener("visibilitychange", () => document.hidden && hidden.abort(), on)
+    addEventListener("offline", () => gone.abort(), on)
     // Something on the way may hold the stream back.
     const late = setTimeout(() => {
-      request<A>(watch.poll, { signal: both }).then(take).catch(() => undefined)
+      request<A>(watch.poll, { signal: all }).then(take).catch(() => undefined)
     }, 4_000)
+    let quiet = 0
+    const onBytes = () => {
+      clearTimeout(quiet)
+      quiet = window.setTimeout(() => gone.abort(), silence)
+    }
     try {
-      const response = await respond(watch.stream, { accept: "text/event-stream", signal: both })
-      for await (const data of events(response)) {
+      const response = await respond(watch.stream, { accept: "text/event-stream", signal: all })
+      onBytes()
+      for await (const data of events(response, onBytes)) {
         clearTimeout(late)
-        if (!both.aborted) connection.set("live")
+        if (!all.aborted) connection.set("live")
         take(JSON.parse(data) as A)
       }
     } catch (error) {
+      if (gone.signal.aborted) throw new Problem(0, "The server is not reachable", "")
       if (!hidden.signal.aborted) throw error
     } finally {
       clearTimeout(late)
-      hidden.abort()
+      clearTimeout(quiet)
+      ended.abort()
     }
   }
   while (!signal.aborted && !isOver) {

@@ -31,8 +31,8 @@ const App = (): JSX.Element => {
       {held === ""
         ? <SignIn />
         : route.page === "list"
-        ? <List route={route} />
-        : <Run key={route.runId} route={route} />}
+        ? <List key={held} route={route} />
+        : <Run key={`${held} ${route.runId}`} route={route} />}
       <Notice />
       {showsKeys ? <Keys onClose={() => setShowsKeys(false)} /> : null}
     </>
@@ -63,7 +63,7 @@ const told: Record<Connection, string> = {
   live: "Live",
   polling: "Every 2 s",
   lost: "Not reachable, trying again",
-  ended: "Ended"
+  ended: "Up to date"
 }
 
 const Bar = ({ isIn, onKeys }: {

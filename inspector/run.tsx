@@ -1,13 +1,14 @@
 /** A run: what it is, what can be done with it, and below that what it did, in three ways. */
 import type { JSX } from "preact"
-import { useEffect } from "preact/hooks"
-import { Act, Cancel, Retry } from "./act.tsx"
+import { useEffect, useRef } from "preact/hooks"
+import { Act } from "./act.tsx"
 import { DiffTab } from "./diff.tsx"
 import { Chip } from "./icons.tsx"
 import { JournalTab } from "./journal.tsx"
 import { Value } from "./json.tsx"
 import { useKeys } from "./keys.ts"
 import { format, go, lastList, type RunRoute, type Tab, toRun } from "./route.ts"
+import { Cancel, Retry } from "./steer.tsx"
 import { plural, visible } from "./text.ts"
 import { span } from "./time.ts"
 import { TimelineTab } from "./timeline.tsx"
@@ -46,7 +47,7 @@ export const Run = ({ route }: { readonly route: RunRoute }): JSX.Element => {
   }
   return (
     <main class="page" data-run={view.runId} data-state={view.status}>
-      <Header view={view} />
+      <Header view={view} onDone={refresh} />
       {problem === undefined ? null : <ProblemBox of={problem} />}
       <Act view={view} onDone={refresh} />
       <Tabs route={route} />
@@ -74,20 +75,28 @@ const Tabs = ({ route }: { readonly route: RunRoute }): JSX.Element => (
   </nav>
 )
 
-const Header = ({ view }: { readonly view: View }): JSX.Element => {
+const Header = ({ onDone, view }: {
+  readonly view: View
+  readonly onDone: () => void
+}): JSX.Element => {
   const { continuedAs, createdAt, entries, error, input, parent, rejected } = view
   const { result, runId, sessions, source, status, steps, torn, updatedAt, version, workflow } =
     view
+  const title = useRef<HTMLHeadingElement>(null)
+  // What was followed here is gone with the page that it was on.
+  useEffect(() => {
+    if (document.activeElement === document.body) title.current?.focus({ preventScroll: true })
+  }, [])
   return (
     <header class="run">
       <div class="title">
-        <h1 class="mono">
+        <h1 class="mono" tabIndex={-1} ref={title}>
           <Text text={runId} />
         </h1>
         <Chip state={status} />
         <span class="actions">
           <Retry view={view} />
-          <Cancel view={view} />
+          <Cancel view={view} onDone={onDone} />
         </span>
       </div>
       <dl class="facts">

@@ -108,9 +108,9 @@ const ticksOf = (segments: ReadonlyArray<Segment>, start: number): ReadonlyArray
     const last = ticks.at(-1)
     const gap = segments.find((one) => one.isSqueezed && one.x > x)
     const room = Math.min(1, gap?.x ?? 1) - x
-    if (room > 0.06 && (last === undefined || x - last.x > 0.09)) {
-      ticks.push({ x, label: time <= start ? "0" : `+${span(time - start)}` })
-    }
+    const label = time <= start ? "0" : `+${span(time - start)}`
+    if (room < 0.06 || label === last?.label) return
+    if (last === undefined || x - last.x > 0.09) ticks.push({ x, label })
   }
   for (const { from, isSqueezed, to, width, x } of segments) {
     if (isSqueezed) continue

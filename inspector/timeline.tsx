@@ -1,6 +1,7 @@
 /** What a run did, and when: an instruction a line, each with a bar, and waits with a hatched one. */
 import type { JSX } from "preact"
 import { useCallback, useMemo, useState } from "preact/hooks"
+import { Bar, Bars, percent } from "./bars.tsx"
 import { Icon, words } from "./icons.tsx"
 import { ItemPanel } from "./item.tsx"
 import { type Lane, lanes } from "./lanes.ts"
@@ -108,14 +109,15 @@ export const TimelineTab = ({ route, view }: {
                 covered={122}
                 current={open === undefined
                   ? undefined
-                  : lines.findIndex(({ id }) => id === open.stepId)}
-                keyOf={(i) => lines[i]!.id}
+                  : lines.findIndex(({ item }) => item === open)}
+                keyOf={(i) => lines[i]!.key}
                 {...fit === "view" ? { onView } : undefined}
                 attributes={(i) => {
                   const { id, item } = lines[i]!
                   return {
-                    "data-item": id,
-                    ...(item === undefined ? undefined : { "data-state": item.state }),
+                    ...(item === undefined
+                      ? { "data-lane": id }
+                      : { "data-item": id, "data-state": item.state }),
                     class: `line ${item !== undefined && item === open ? "open" : ""}`
                   }
                 }}
@@ -141,8 +143,6 @@ export const TimelineTab = ({ route, view }: {
     </div>
   )
 }
-
-const percent = (x: number) => `${(x * 100).toFixed(3)}%`
 
 const Axis = ({ scale }: { readonly scale: Scale }): JSX.Element => {
   const [first] = scale.segments
@@ -233,68 +233,4 @@ const Line = ({ isOpen, lane, now, onOpen, scale, tabIndex }: {
       <span class="took">{took}</span>
     </>
   )
-}
-
-const Bar = ({ item, now, says, scale }: {
-  readonly item: Item
-  readonly scale: Scale
-  readonly now: number
-  readonly says?: string
-}): JSX.Element | null => {
-  const one = spanOf(item, now)
-  if (one === undefined) return null
-  const left = scale.x(one.from)
-  const right = scale.x(one.to)
-  const isWait = item.kind === "event" || item.kind === "timer" || item.state === "waiting"
-  const isLate = right > 0.7
-  return (
-    <>
-      <i
-        class={`bar ${isWait ? "wait" : ""} ${item.kind}`}
-        data-state={item.state}
-        style={{ left: percent(left), width: percent(right - left) }}
-      />
-      {item.tries?.map(({ at }, i) => (
-        <i key={i} class="try" style={{ left: percent(scale.x(at)) }} />
-      ))}
-      {says === undefined || says === "" ? null : (
-        <span
-          class={`says ${isLate ? "before" : ""} ${item.state === "failed" ? "bad" : ""}`}
-          style={isLate ? { right: percent(1 - left) } : { left: percent(right) }}
-        >
-          <Text text={says} max={80} />
-        </span>
-      )}
-    </>
-  )
-}
-
-/** More bars than this cannot be told apart. */
-const apart = 300
-
-const Bars = ({ isOpen, items, now, scale }: {
-  readonly items: ReadonlyArray<Item>
-  readonly scale: Scale
-  readonly now: number
-  readonly isOpen: boolean
-}): JSX.Element | null => {
-  let from = Infinity
-  let to = -Infinity
-  for (const item of items) {
-    const one = spanOf(item, now)
-    if (one === undefined) continue
-    from = Math.min(from, one.from)
-    to = Math.max(to, one.to)
-  }
-  if (from > to) return null
-  const left = scale.x(from)
-  if (isOpen || items.length > apart) {
-    return (
-      <i
-        class={isOpen ? "bracket" : "bar"}
-        style={{ left: percent(left), width: percent(scale.x(to) - left) }}
-      />
-    )
-  }
-  return <>{items.map((item) => <Bar key={item.stepId} item={item} scale={scale} now={now} />)}</>
 }

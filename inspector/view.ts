@@ -45,37 +45,42 @@ export const useView = (runId: string): {
     isGone: false
   })
 
-  const refresh = useCallback(() => {
+  const refresh = useCallback((after = 0) => {
     const now = state.current
+    if (now.isGone) return
     if (now.isLoading || now.timer !== 0) {
       now.isAsked = now.isLoading
       return
     }
-    now.timer = window.setTimeout(() => {
+    const load = async () => {
       now.timer = 0
       now.isLoading = true
-      void request<View>(runPath(runId))
-        .then((next) => {
-          if (now.isGone) return
-          setProblem(undefined)
-          setView((before) => kept(before, next))
-        })
-        .catch((error: unknown) => {
-          if (!now.isGone) setProblem(problemOf(error))
-        })
-        .then(() => {
-          now.isLoading = false
-          now.last = Date.now()
-          if (now.isAsked && !now.isGone) {
-            now.isAsked = false
-            refresh()
-          }
-        })
-    }, Math.max(0, now.last + every - Date.now()))
+      let again: number | undefined
+      try {
+        const next = await request<View>(runPath(runId))
+        if (now.isGone) return
+        setProblem(undefined)
+        setView((before) => kept(before, next))
+      } catch (error) {
+        if (now.isGone) return
+        const problem = problemOf(error)
+        setProblem(problem)
+        if (isPassing(problem)) again = problem.retryAfter ?? 3_000
+      } finally {
+        now.isLoading = false
+        now.last = Date.now()
+      }
+      if (again === undefined && !now.isAsked) return
+      now.isAsked = false
+      refresh(again)
+    }
+    const wait = Math.max(after, now.last + every - Date.now(), 0)
+    now.timer = window.setTimeout(() => void load(), wait)
   }, [runId])
 
   useEffect(() => {
     const now = state.current
+    now.isGone = false
     refresh()
     const stop = live<Status>({
       stream: runPath(runId, "/changes"),
@@ -95,10 +100,14 @@ export const useView = (runId: string): {
       stop()
       now.isGone = true
       clearTimeout(now.timer)
+      now.timer = 0
     }
   }, [refresh, runId])
-  return { view, problem, refresh }
+  return { view, problem, refresh: useCallback(() => refresh(), [refresh]) }
 }
+
+/** Whether the same may be answered later. */
+const isPassing = ({ status }: Problem): boolean => status === 0 || status === 429 || status >= 500
 
 /** What a state is told of by itself; the rest comes with the next view. */
 const only = ({ progress, status, steps, updatedAt }: Status) => ({

@@ -118,7 +118,7 @@ export const Virtual = (props: Props): JSX.Element => {
     if (count === 0) return false
     const isInside = target instanceof Node && box.current?.contains(target) === true
     const step = { j: 1, k: -1 }[key]
-      ?? (isInside || target === document.body
+      ?? (isInside || target === document.body || target instanceof HTMLHeadingElement
         ? { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20, Home: -count, End: count }[key]
         : undefined)
     if (step === undefined) return false

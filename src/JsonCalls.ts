@@ -45,28 +45,25 @@ export const enqueueJson: (
 )
 
 /**
- * Posts an event that the workflow declares, with a payload that its schema can read, as it is to stand in the journal;
- * otherwise `EventRejected`. `Workflow.send` takes values as bodies have them.
+ * The payload of an event that the workflow declares, as it is to stand in the journal, when the event's schema can read
+ * it; otherwise `EventRejected`. `Workflow.send` takes values as bodies have them.
  */
-export const sendJson: (
-  program: Program,
-  runId: string,
-  event: Runs.Sent
-) => Effect.Effect<void, Runs.PostError | Runs.EventRejected, Storage> = Effect.fnUntraced(
-  function*({ events, name }, runId, event) {
-    const { eventName, value } = event
+export const payloadOf = Effect.fnUntraced(
+  function*(
+    { events, name }: Program,
+    runId: string,
+    eventName: string,
+    value: Schema.Json | undefined
+  ): Effect.fn.Return<Schema.Json | undefined, Runs.EventRejected> {
     const reject = (why: string) =>
       new Runs.EventRejected({ runId, eventName, why, allowed: Object.keys(events) })
     const codec = Object.hasOwn(events, eventName) ? events[eventName] : undefined
     if (codec === undefined) return yield* reject(`workflow "${name}" does not declare it`)
     const services = yield* Effect.context<never>()
     const decoded = codec.decode(value, services)
+    if (!("why" in decoded)) return value
     // A payload of nothing is journaled as null.
-    const isVoid = value === undefined && "why" in decoded
-      && !("why" in codec.decode(null, services))
-    if ("why" in decoded && !isVoid) {
-      return yield* reject(`its payload does not fit: ${decoded.why}`)
-    }
-    yield* Runs.send(runId, isVoid ? { ...event, value: null } : event, { workflow: name })
+    if (value === undefined && !("why" in codec.decode(null, services))) return null
+    return yield* reject(`its payload does not fit: ${decoded.why}`)
   }
 )

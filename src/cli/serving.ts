@@ -55,7 +55,12 @@ export const serving = ({ code, host, port, scope, token, told }: Serving) =>
     }).pipe(
       Layer.provide(storage),
       Layer.provideMerge(
-        NodeHttpServer.layer(() => createServer(Http.serverOptions), { host, port })
+        NodeHttpServer.layer(() => createServer(Http.serverOptions), {
+          host,
+          port,
+          // An open page is never done by itself.
+          gracefulShutdownTimeout: "300 millis"
+        })
       )
     )
     yield* Effect.gen(function*() {

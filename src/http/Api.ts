@@ -11,6 +11,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Status from "../Status.ts"
+import { Millis, Name, Text, Token, Value } from "./Inputs.ts"
 import * as Problems from "./Problems.ts"
 import { Access, Needs, Scope } from "./Scopes.ts"
 
@@ -31,19 +32,16 @@ export type Page = typeof Page.Type
 const limited = (most: number) =>
   optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: most })))
 
-/** UTC milliseconds. */
-const Millis = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
-
 /** Which runs to give. */
 export const ListQuery = Schema.Struct({
   status: optional(Status.State),
-  workflow: optional(Schema.String),
+  workflow: optional(Name),
   /** Part of a run id or of a workflow's name. */
-  search: optional(Schema.String.check(Schema.isMaxLength(200))),
+  search: optional(Name),
   updatedFrom: optional(Millis),
   updatedBefore: optional(Millis),
   limit: limited(1_000),
-  after: optional(Schema.String)
+  after: optional(Text)
 })
 
 /** A workflow that the server has the code, or the contract, of. */
@@ -71,8 +69,8 @@ const Nothing = Schema.Struct({ void: Schema.Literal(true) }).pipe(
 )
 
 const Changed = {
-  override: optional(Schema.Record(Schema.String, Schema.Json)),
-  runId: optional(Schema.String)
+  override: optional(Schema.Record(Schema.String, Value)),
+  runId: optional(Name)
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -179,10 +177,10 @@ export const looking = HttpApiGroup.make("runs").add(
 export const sending = HttpApiGroup.make("events").add(
   HttpApiEndpoint.post("enqueue", "/runs", {
     payload: Schema.Struct({
-      workflow: Schema.String,
-      input: Schema.Json,
-      runId: optional(Schema.String),
-      idempotencyKey: optional(Schema.String)
+      workflow: Name.check(Schema.isNonEmpty()),
+      input: Value,
+      runId: optional(Name),
+      idempotencyKey: optional(Text)
     }),
     success: made,
     error: Problems.starts
@@ -193,16 +191,16 @@ export const sending = HttpApiGroup.make("events").add(
   HttpApiEndpoint.post("send", "/runs/:runId/events", {
     ...run,
     payload: Schema.Struct({
-      eventName: Schema.String,
-      value: optional(Schema.Json),
-      key: optional(Schema.String),
-      eventId: optional(Schema.String)
+      eventName: Name,
+      value: optional(Value),
+      key: optional(Name),
+      eventId: optional(Name)
     }),
     success: accepted,
     error: Problems.posts
   }).annotate(OpenApi.Description, "Posts an event; sent again with its eventId it is no news"),
   HttpApiEndpoint.post("deliver", "/deliveries", {
-    payload: Schema.Struct({ token: Schema.String, value: optional(Schema.Json) }),
+    payload: Schema.Struct({ token: Token, value: optional(Value) }),
     success: HttpApiSchema.Accepted,
     error: Problems.deliveries
   }).annotate(OpenApi.Description, "Sends the event that a token of ctx.token stands for")
@@ -213,8 +211,8 @@ export const steering = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("cancel", "/runs/:runId/cancel", {
     ...run,
     payload: Schema.Struct({
-      reason: optional(Schema.String),
-      eventId: optional(Schema.String)
+      reason: optional(Text),
+      eventId: optional(Name)
     }),
     success: accepted,
     error: Problems.posts
@@ -222,11 +220,11 @@ export const steering = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("settle", "/runs/:runId/settle", {
     ...run,
     payload: Schema.Struct({
-      stepId: optional(Schema.String),
+      stepId: optional(Text),
       verdict: optional(Schema.Union([
-        Schema.Struct({ failure: Schema.String, tag: optional(Schema.String) }),
+        Schema.Struct({ failure: Text, tag: optional(Name) }),
         Schema.Struct({ retry: Schema.Literal(true) }),
-        Schema.Struct({ value: Schema.Json }),
+        Schema.Struct({ value: Value }),
         Nothing
       ]))
     }),
@@ -236,7 +234,7 @@ export const steering = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("fork", "/runs/:runId/fork", {
     ...run,
     payload: Schema.Union([
-      Schema.Struct({ fromStep: Schema.String, ...Changed }),
+      Schema.Struct({ fromStep: Text, ...Changed }),
       Schema.Struct({ fromOffset: Schema.Natural, ...Changed })
     ]),
     success: made,
@@ -247,7 +245,7 @@ export const steering = HttpApiGroup.make("admin").add(
   ),
   HttpApiEndpoint.post("retry", "/runs/:runId/retry", {
     ...run,
-    payload: Schema.Struct({ step: optional(Schema.String), ...Changed }),
+    payload: Schema.Struct({ step: optional(Text), ...Changed }),
     success: made,
     error: Problems.forks
   }).annotate(

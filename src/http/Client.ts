@@ -36,11 +36,7 @@ export type Client = HttpApiClient.ForApi<typeof Api>
  *   layer: Storage.layerMemory
  * })
  * // In place of a connection: the server is in this process.
- * const fetch = (url: string | URL | Request, init?: RequestInit) => {
- *   const request = new Request(url, init)
- *   request.headers.set("host", "localhost")
- *   return handler(request)
- * }
+ * const fetch = (url: string | URL | Request, init?: RequestInit) => handler(new Request(url, init))
  * const program = Effect.gen(function*() {
  *   const { events, runs } = yield* Http.client({ url: "http://localhost", token })
  *   const { runId } = yield* events.enqueue({ payload: { workflow: "index", input: "home" } })

@@ -47,11 +47,12 @@ export const guard = (options: GuardOptions = {}) => {
 // requests
 
 const refusalOf = (
-  { headers, method }: HttpServerRequest.HttpServerRequest,
+  { headers, method, originalUrl }: HttpServerRequest.HttpServerRequest,
   hosts: ReadonlySet<string>,
   maxBody: number
 ): HttpServerResponse.HttpServerResponse | undefined => {
-  const host = headers.host ?? ""
+  // A `Request` that no connection brought has it in its address alone.
+  const host = headers.host ?? /^https?:\/\/([^/?#]*)/.exec(originalUrl)?.[1] ?? ""
   if (!hosts.has(nameOf(host))) {
     return refusal(
       421,
@@ -62,7 +63,10 @@ const refusalOf = (
   const { origin } = headers
   const isForeign = origin !== undefined && origin !== `http://${host}`
     && origin !== `https://${host}`
-  if (isForeign || headers["sec-fetch-site"] === "cross-site") {
+  // Whoever follows a link from elsewhere may: what is opened is a page of its own, and has no token yet.
+  const isLink = method === "GET" && headers["sec-fetch-mode"] === "navigate"
+    && headers["sec-fetch-dest"] === "document"
+  if (isForeign || (headers["sec-fetch-site"] === "cross-site" && !isLink)) {
     return refusal(403, "Forbidden", "Pages of other origins may not call this server.")
   }
   if (method === "GET" || method === "HEAD") return undefined
@@ -141,5 +145,6 @@ const headers = {
 const secured = (response: HttpServerResponse.HttpServerResponse) =>
   HttpServerResponse.setHeaders(response, {
     ...headers,
+    ...(response.status === 401 ? { "www-authenticate": "Bearer" } : undefined),
     "cache-control": response.headers["cache-control"] ?? "no-store"
   })

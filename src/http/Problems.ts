@@ -19,6 +19,7 @@ import { VersionMismatch } from "../Opening.ts"
 import { SettleRejected } from "../Posts.ts"
 import { EventRejected, RunClosed, RunExists, RunNotFound } from "../Refusals.ts"
 import { RunIdRejected } from "../RunId.ts"
+import * as Text from "../Text.ts"
 import { TokenRejected } from "../Token.ts"
 import { InputRejected } from "../workflow/Results.ts"
 
@@ -79,6 +80,9 @@ export const refusal = (
 
 type Tagged = { readonly _tag: string; readonly message: string }
 
+/** An error's fields as JSON. */
+type Named = { readonly _tag: string; readonly status?: Schema.Json }
+
 /** An error of the library as a problem, and back. */
 const told = <S extends Schema.Codec<Tagged, any>>(error: S, status: number, title: string) => {
   const decode = Schema.decodeUnknownSync(error)
@@ -86,13 +90,25 @@ const told = <S extends Schema.Codec<Tagged, any>>(error: S, status: number, tit
     Schema.decodeTo(
       error,
       SchemaTransformation.transformEffect<S["Encoded"], typeof wire.Type>({
-        decode: ({ detail: _, status: __, title: ___, type, ...fields }) =>
-          Effect.succeed({ ...fields, _tag: type.slice(typeOf("").length) }),
+        decode: ({ detail: _, runStatus, status: __, title: ___, type, ...fields }) =>
+          Effect.succeed({
+            ...fields,
+            ...(runStatus === undefined ? undefined : { status: runStatus }),
+            _tag: type.slice(typeOf("").length)
+          }),
         encode: (encoded: { readonly _tag: string }) =>
-          Effect.map(discreetly(decode(encoded)), (shown) => {
-            const { _tag, ...fields } = shown === undefined ? encoded : { ...encoded, ...shown }
-            const detail = decode({ _tag, ...fields }).message
-            return { ...fields, type: typeOf(_tag), title, status, detail }
+          Effect.map(discreetly(decode(encoded), encoded), (shown) => {
+            const named: Named = shown === undefined ? encoded : { ...encoded, ...shown }
+            // A problem's own is that of the answer.
+            const { _tag, status: runStatus, ...fields } = named
+            return {
+              ...fields,
+              ...(runStatus === undefined ? undefined : { runStatus }),
+              type: typeOf(_tag),
+              title,
+              status,
+              detail: decode(named).message
+            }
           })
       })
     ),
@@ -104,9 +120,9 @@ const told = <S extends Schema.Codec<Tagged, any>>(error: S, status: number, tit
 /** What a storage says of itself has paths, addresses and statements in it: it is logged, and not sent. */
 const untold = { doing: "use the storage", cause: "the server knows why" }
 
-const discreetly = (error: Tagged) =>
+const discreetly = (error: Tagged, encoded: unknown) =>
   error instanceof StorageError
-    ? Effect.as(Effect.logError("The storage failed", error), untold)
+    ? Effect.as(Effect.logError(`The storage failed: ${Text.jsonLine(encoded)}`), untold)
     : Effect.undefined
 
 /** An error's message as callers may have it. */

@@ -1,4 +1,5 @@
 /** Answers all that asks and changes nothing. What is shown is redacted. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Schedule from "effect/Schedule"
@@ -65,8 +66,7 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
             Stream.merge(Runs.changes(runId), again(Runs.status(runId)), { haltStrategy: "left" })
               .pipe(
                 Stream.map(hide),
-                // The end of the stream is all that can be told of what fails under way.
-                Stream.orDie,
+                ended,
                 Stream.provideService(Storage, storage)
               )
           )),
@@ -76,7 +76,7 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
             Stream.fromEffectSchedule(page(query), Schedule.spaced(look)).pipe(
               Stream.changesWith((a, b) => JSON.stringify(a) === JSON.stringify(b)),
               Stream.merge(again(page(query)), { haltStrategy: "left" }),
-              Stream.orDie,
+              ended,
               Stream.provideService(Storage, storage)
             )
           )),
@@ -84,8 +84,15 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
       })
     }))
 
+/** Its end is all that a stream tells of what fails under way: whoever opens it anew is told the rest. */
+const ended = <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, never, R> =>
+  Stream.catchCause(stream, (cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Stream.failCause(cause as Cause.Cause<never>)
+      : Stream.drain(Stream.fromEffect(Effect.logError("A stream of changes broke off", cause))))
+
 const again = <A, E, R>(effect: Effect.Effect<A, E, R>): Stream.Stream<A, E, R> =>
-  Stream.drop(Stream.fromEffectSchedule(effect, Schedule.spaced(heartbeat)), 1)
+  Stream.mapEffect(Stream.drop(Stream.tick(heartbeat), 1), () => effect)
 
 /** With values that can be read at a glance: long ones are cut, and say how long they are. */
 const briefly = (view: View) => ({

@@ -14,6 +14,7 @@ import * as Storage from "../Storage.ts"
 import { type Client, client, type ClientOptions } from "./Client.ts"
 import { addressed, besideIt, failing, unsupported } from "./Faults.ts"
 import * as Following from "./Following.ts"
+import { latest } from "./Inputs.ts"
 import { changing } from "./RemoteWrites.ts"
 
 type Service = Storage.Storage["Service"]
@@ -38,11 +39,7 @@ type Service = Storage.Storage["Service"]
  *   layer: Storage.layerMemory
  * })
  * // In place of a connection: the server is in this process.
- * const fetch = (url: string | URL | Request, init?: RequestInit) => {
- *   const request = new Request(url, init)
- *   request.headers.set("host", "localhost")
- *   return handler(request)
- * }
+ * const fetch = (url: string | URL | Request, init?: RequestInit) => handler(new Request(url, init))
  * const runs = Http.layerRuns({ url: "http://localhost", token }).pipe(
  *   Layer.provide(FetchHttpClient.layer),
  *   Layer.provide(Layer.succeed(FetchHttpClient.Fetch, fetch))
@@ -168,9 +165,6 @@ const headOf = (entries: ReadonlyArray<Journal.Recorded>): Journal.Head => {
   const { incarnation, session, sum, writer } = last
   return { incarnation, session, writer, offset: entries.length, prev: sum }
 }
-
-/** The largest instant that a date can have. */
-const latest = 8.64e15
 
 /** What the API takes: a page of fewer runs than were asked for says where the next one begins. */
 const within = ({ after, limit, status, updatedBefore, updatedFrom, workflow }: Query) => ({

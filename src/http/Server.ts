@@ -48,7 +48,7 @@ export interface Options extends Reads.Knowing, GuardOptions {
    * const unsigned = await handler(
    *   new Request("http://localhost/webhooks/till", {
    *     method: "POST",
-   *     headers: { host: "localhost", "content-type": "application/json" },
+   *     headers: { "content-type": "application/json" },
    *     body: `{"type":"paid","order":"order-1"}`
    *   })
    * )
@@ -74,7 +74,7 @@ const routes = (options: Options) => {
     Writes.steering,
     System.counting,
     System.watching,
-    Webhooks.layer(webhooks, rates)
+    Webhooks.layer(webhooks, workflows, rates)
   )
   return Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
@@ -154,7 +154,7 @@ export const serve = (options: Options) =>
  * })
  * const answer = await handler(
  *   new Request("http://localhost/api/runs", {
- *     headers: { host: "localhost", authorization: "Bearer VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF" }
+ *     headers: { authorization: "Bearer VRxEN3V7cVxkO2W0VEYPhFkT1QzzqCkF" }
  *   })
  * )
  * const page = await answer.json()

@@ -14,11 +14,13 @@ import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Signature from "../push/Signature.ts"
-import * as Runs from "../Runs.ts"
 import { Storage } from "../Storage.ts"
 import { limiting, type Rates } from "./Access.ts"
 import { Api } from "./Api.ts"
+import type { AnyContract } from "./Forms.ts"
+import { Name, Token, Value } from "./Inputs.ts"
 import { DeliveryRejected, Unauthorized } from "./Problems.ts"
+import { sender } from "./Send.ts"
 
 export { SecretRejected } from "../push/Signature.ts"
 
@@ -44,22 +46,20 @@ export interface Webhook {
   readonly event?: ((body: Schema.Json) => Delivered | undefined) | undefined
 }
 
-const Default = Schema.Union([
+const Delivery = Schema.Union([
   Schema.Struct({
-    runId: Schema.String,
-    eventName: Schema.String,
-    key: Schema.optionalKey(Schema.String),
-    value: Schema.optionalKey(Schema.Json)
+    runId: Name,
+    eventName: Name,
+    key: Schema.optional(Name),
+    value: Schema.optional(Value)
   }),
-  Schema.Struct({ token: Schema.String, value: Schema.optionalKey(Schema.Json) })
+  Schema.Struct({ token: Token, value: Schema.optional(Value) })
 ])
 
 const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Json))
-const decodeDefault = Schema.decodeUnknownResult(Default)
+const decodeDelivery = Schema.decodeUnknownResult(Delivery)
 
-/** The default: what a body says itself. */
-const itself = (body: Schema.Json): Result.Result<Delivered, string> =>
-  Result.mapError(decodeDefault(body), ({ message }) => message)
+const isName = Schema.is(Name)
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -76,14 +76,26 @@ const eventOf = (
   }
   const json = decodeJson(text)
   if (Result.isFailure(json)) return Result.fail("it is no JSON")
-  return event === undefined ? itself(json.success) : Result.succeed(event(json.success))
+  const delivered = event === undefined ? json.success : event(json.success)
+  return delivered === undefined
+    ? Result.succeed(undefined)
+    : Result.mapError(decodeDelivery(delivered), ({ message }) => message)
 }
 
 /** Takes deliveries of those who are known; `SecretRejected` when a secret is none. */
-export const layer = (webhooks: Readonly<Record<string, Webhook>>, { refused = 300 }: Rates = {}) =>
+export const layer = (
+  webhooks: Readonly<Record<string, Webhook>>,
+  workflows: ReadonlyArray<AnyContract>,
+  { refused = 300 }: Rates = {}
+) =>
   HttpApiBuilder.group(Api, "webhooks", (handlers) =>
     Effect.gen(function*() {
       const on = Effect.provideService(Storage, yield* Storage)
+      const { deliver, send } = sender(workflows)
+      const post = (delivered: Delivered, eventId: string) =>
+        "token" in delivered
+          ? deliver(delivered.token, delivered.value)
+          : Effect.asVoid(send(delivered.runId, { ...delivered, eventId }))
       const limit = yield* limiting
       const sources = new Map(
         yield* Effect.forEach(Object.entries(webhooks), ([name, webhook]) =>
@@ -112,14 +124,12 @@ export const layer = (webhooks: Readonly<Record<string, Webhook>>, { refused = 3
           }
           if (delivered.success === undefined) return
           const eventId = `webhook:${params.source}:${claims.success.id}`
+          if (!isName(eventId)) {
+            return yield* new DeliveryRejected({ detail: "The webhook-id is too long." })
+          }
           yield* on(post(delivered.success, eventId))
         }))
     })).pipe(
       Layer.provide(RateLimiter.layer),
       Layer.provide(RateLimiter.layerStoreMemory)
     )
-
-const post = (delivered: Delivered, eventId: string) =>
-  "token" in delivered
-    ? Runs.deliver(delivered.token, delivered.value)
-    : Runs.send(delivered.runId, { ...delivered, eventId })

@@ -1,37 +1,35 @@
 /** Answers what begins runs, what sends to them, and what steers them. None of it drives a run. */
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import { enqueueJson, sendJson } from "../JsonCalls.ts"
-import { programOf } from "../Program.ts"
+import { enqueueJson } from "../JsonCalls.ts"
 import * as Runs from "../Runs.ts"
 import { Storage } from "../Storage.ts"
 import { makeProgram } from "../workflow/Program.ts"
 import { Api } from "./Api.ts"
 import type { AnyContract } from "./Forms.ts"
+import { programs, sender } from "./Send.ts"
 
 /** What is known of a workflow; of an unknown one, that its values are JSON. */
 export const sending = (workflows: ReadonlyArray<AnyContract>) =>
   HttpApiBuilder.group(Api, "events", (handlers) =>
     Effect.gen(function*() {
       const on = Effect.provideService(Storage, yield* Storage)
-      const known = new Map(workflows.map((workflow) => [workflow.name, programOf(workflow)]))
+      const known = programs(workflows)
+      const { deliver, send } = sender(workflows)
       return handlers.handleAll({
         enqueue: ({ payload: { input, workflow, ...named } }) =>
           on(Effect.map(
             enqueueJson(known.get(workflow) ?? makeProgram(workflow, {}, undefined), input, named),
             (runId) => ({ runId })
           )),
-        send: ({ params, payload }) =>
-          on(Effect.gen(function*() {
-            const event = { ...payload, eventId: payload.eventId ?? Runs.createRunId() }
-            const { runId, workflow } = yield* Runs.latestStatus(params.runId)
-            const program = known.get(workflow)
-            yield* program === undefined
-              ? Runs.send(params.runId, event)
-              : sendJson(program, params.runId, event)
-            return { runId, eventId: event.eventId }
-          })),
-        deliver: ({ payload: { token, value } }) => on(Runs.deliver(token, value))
+        send: ({ params, payload }) => {
+          const { eventId = Runs.createRunId() } = payload
+          return on(Effect.map(
+            send(params.runId, { ...payload, eventId }),
+            (runId) => ({ runId, eventId })
+          ))
+        },
+        deliver: ({ payload: { token, value } }) => on(deliver(token, value))
       })
     }))
 

@@ -32,6 +32,17 @@ const input = { name: "ada" }
 const params = { runId: "r" }
 
 describe("the client", () => {
+  live("is told of a run that has ended with the state it ended in", () =>
+    Effect.gen(function*() {
+      const { fetch, storage } = yield* served()
+      yield* on(storage)(greet.start(input, { runId: "r" }))
+      yield* on(storage)(greet.resume("r", { eventName: "wave", value: 1 }))
+      const { events } = yield* clientOf(fetch)
+      const error = yield* Effect.flip(events.send({ params, payload: { eventName: "wave" } }))
+      expect(error).toBeInstanceOf(Runs.RunClosed)
+      expect(error).toMatchObject({ runId: "r", status: "success" })
+    }))
+
   live("begins a run, sends to it, and sees its end", () =>
     Effect.gen(function*() {
       const { fetch, storage } = yield* served({ workflows: [greet] })
