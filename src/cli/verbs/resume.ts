@@ -6,6 +6,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { payloadOf } from "../../JsonCalls.ts"
 import { programOf } from "../../Replay.ts"
 import * as Runs from "../../Runs.ts"
 import { hide } from "../../Secret.ts"
@@ -102,24 +103,13 @@ const eventOf = Effect.fnUntraced(function*(
   })
 })
 
-/** Posts what the workflow declares. `workflow.send` takes values as bodies have them, and this is one of a journal. */
+/** Posts what the workflow declares. */
 const post = Effect.fnUntraced(
   function*(workflow: Workflows.AnyWorkflow, runId: string, event: Flags.Event) {
-    const { events, name } = programOf(workflow)
-    const { eventName, value } = event
-    const reject = (why: string) =>
-      new Runs.EventRejected({ runId, eventName, why, allowed: Object.keys(events) })
-    const codec = Object.hasOwn(events, eventName) ? events[eventName] : undefined
-    if (codec === undefined) return yield* reject(`workflow "${name}" does not declare it`)
-    const services = yield* Effect.context<never>()
-    const decoded = codec.decode(value, services)
-    // A payload of nothing is journaled as null.
-    const isVoid = value === undefined && "why" in decoded
-      && !("why" in codec.decode(null, services))
-    if ("why" in decoded && !isVoid) {
-      return yield* reject(`its payload does not fit: ${decoded.why}`)
-    }
-    yield* Runs.send(runId, isVoid ? { ...event, value: null } : event, { workflow: name })
+    const program = programOf(workflow)
+    const value = yield* payloadOf(program, runId, event.eventName, event.value)
+    const sent = value === undefined ? event : { ...event, value }
+    yield* Runs.send(runId, sent, { workflow: program.name })
   }
 )
 
