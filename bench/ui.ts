@@ -11,6 +11,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { type Browser, chromium } from "playwright-core"
+import { args, executablePath } from "../scripts/chromium.ts"
 import { Workflow } from "../src/index.ts"
 import { SqliteStorage } from "../src/sqlite.ts"
 import { directory } from "./files.ts"
@@ -49,18 +50,7 @@ const server = spawn(process.execPath, [
 const [line] = await once(server.stdout, "data") as [Buffer]
 const { url } = JSON.parse(line.toString()) as { readonly url: string }
 
-const browser = await chromium.launch({
-  executablePath: "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync"
-  ]
-})
+const browser = await chromium.launch({ executablePath: executablePath!, args })
 
 /** Milliseconds from the call to the frame behind the one that has what is looked for; nothing is cached. */
 const painted = async (browser: Browser, address: string, selector: string) => {

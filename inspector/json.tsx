@@ -13,7 +13,8 @@ const shown = 20_000
 /** Colours cost elements. */
 const coloured = 6_000
 
-const tokens = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+/** A text that is cut may end within a string. */
+const tokens = /("(?:[^"\\]|\\.)*"?)(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 const inColour = (text: string): ReadonlyArray<ComponentChildren> => {
   const out: Array<ComponentChildren> = []

@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Entry, type Envelope, format, isType, type Recorded, type Start } from "./Entry.ts"
 import { crc32, crc32Hex } from "./internal/crc32.ts"
+import { withoutEnd } from "./internal/withoutEnd.ts"
 
 export * from "./Entry.ts"
 
@@ -131,7 +132,7 @@ export const verifies = (text: string, from: number, to: number): boolean => {
 
 /** Whether a whole verifying line stands before other bytes than tabs: its newline was hit. */
 export const hidesWholeLine = (line: string): boolean => {
-  const bare = line.replace(/\t+$/, "")
+  const bare = withoutEnd(line, "\t")
   for (let k = bare.indexOf(tail); k >= 0; k = bare.indexOf(tail, k + 1)) {
     const to = k + tailLength
     if (to < bare.length && verifies(bare, 0, to)) return true

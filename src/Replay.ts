@@ -424,12 +424,18 @@ const show = (entry: Machine.Divergence["expected"]): string => {
 
 /** Where this library is; in a bundle there may be no such place. */
 const own = import.meta.url?.slice(0, import.meta.url.lastIndexOf("/") + 1) ?? "no url"
-const location = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?$/
+
+/** The place that a line of a stack ends with. */
+const placeOf = (line: string): string | undefined => {
+  const text = line.endsWith(")") ? line.slice(0, -1) : line
+  const place = text.slice(Math.max(text.lastIndexOf(" "), text.lastIndexOf("(")) + 1)
+  return /:\d+:\d+$/.test(place) ? place : undefined
+}
 
 /** The first line of a stack that is the user's: not this library's, not the platform's. */
 const userLine = (stack: string | undefined): string | undefined => {
   for (const line of stack?.split("\n") ?? []) {
-    const at = line.trim().startsWith("at ") ? location.exec(line.trim())?.[1] : undefined
+    const at = line.trim().startsWith("at ") ? placeOf(line.trim()) : undefined
     if (at === undefined || at.startsWith("node:") || at.includes("/node_modules/effect/")) continue
     if (at.startsWith(own) || at.startsWith(own.replace("file://", ""))) continue
     return at.replace("file://", "")

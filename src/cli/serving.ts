@@ -63,7 +63,7 @@ export const serving = ({ code, host, port, scope, token, told }: Serving) =>
         })
       )
     )
-    yield* Effect.gen(function*() {
+    return yield* Effect.gen(function*() {
       const { address } = yield* HttpServer.HttpServer
       yield* told(`http://${name}:${"port" in address ? address.port : port}`)
       if (code !== undefined) yield* driving(code, workflows)

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Storage } from "../index.ts"
+import { withoutEnd } from "../internal/withoutEnd.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 
 export interface S3Options {
@@ -68,7 +69,7 @@ export const s3 = (options: S3Options): Effect.Effect<ObjectStore> =>
       region: options.region ?? "us-east-1",
       retries: 0
     })
-    const base = `${endpoint.replace(/\/+$/, "")}/${bucket}`
+    const base = `${withoutEnd(endpoint, "/")}/${bucket}`
 
     const ask = (doing: string, path: string, init: RequestInit) =>
       Effect.tryPromise({

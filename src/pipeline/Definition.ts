@@ -2,6 +2,7 @@
  * A pipeline as data: its steps in order, and what each of them was configured with, checked.
  */
 import type { StepInfo, StepOptions } from "../Instruction.ts"
+import { withoutEnd } from "../internal/withoutEnd.ts"
 import * as Retrying from "./Retrying.ts"
 import type { Fields, MergePolicy, StepConfig } from "./Types.ts"
 
@@ -92,7 +93,7 @@ export class Definition {
 }
 
 /** A name without what looks like a mark of a pipeline's own. */
-const bare = (name: string): string => name.replace(/(?:[?>!~]|\(\))+$/, "")
+const bare = (name: string): string => withoutEnd(name, "?", ">", "!", "~", "()")
 
 /** The steps, the last first. */
 function* listed(definition: Definition): Generator<Step> {

@@ -36,9 +36,9 @@ describe("Http.client", () => {
       // @ts-expect-error nobody sends the requests
       .toEqualTypeOf<Effect.Effect<Http.Client>>()
     // @ts-expect-error a token is redacted
-    Http.client({ url: "http://localhost", token: "secret" })
+    void Http.client({ url: "http://localhost", token: "secret" })
     // @ts-expect-error there is no API without a token
-    Http.client({ url: "http://localhost" })
+    void Http.client({ url: "http://localhost" })
   })
 
   it("fails with the errors of the library", () => {
@@ -62,13 +62,13 @@ describe("Http.client", () => {
     expectTypeOf(client.runs.list({ query: {} })).toBeObject()
     expectTypeOf(client.runs.list({ query: { status: "failed", limit: 3 } })).toBeObject()
     // @ts-expect-error there is no such state
-    client.runs.list({ query: { status: "broken" } })
+    void client.runs.list({ query: { status: "broken" } })
     // @ts-expect-error whose status is to be said
-    client.runs.status({})
+    void client.runs.status({})
     // @ts-expect-error an event has a name
-    client.events.send({ params, payload: { value: 1 } })
+    void client.events.send({ params, payload: { value: 1 } })
     // @ts-expect-error a function is no JSON
-    client.events.send({ params, payload: { eventName: "e", value: () => 1 } })
+    void client.events.send({ params, payload: { eventName: "e", value: () => 1 } })
   })
 
   const status = () => client.runs.status({ params })

@@ -10,6 +10,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { withoutEnd } from "../../internal/withoutEnd.ts"
 import * as Keys from "../../objects/Keys.ts"
 import * as ObjectDriver from "../../objects/ObjectDriver.ts"
 import { type ObjectStore, probe } from "../../objects/ObjectStore.ts"
@@ -44,7 +45,7 @@ const make = Effect.fnUntraced(function*(storage: string) {
       "Set AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL to a URL such as https://s3.example.com."
     )
   }
-  const prefix = path.replace(/\/+$/, "")
+  const prefix = withoutEnd(path, "/")
   const base = prefix === "" ? "reprise/" : `${prefix}/`
   const store = yield* probedOnWrite(
     yield* s3({

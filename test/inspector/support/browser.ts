@@ -2,13 +2,11 @@
  * Debian's Chromium, driven by Playwright, for the tests of the inspector; and what of a page must hold in all of them:
  * no error, no broken policy, and nothing asked of anyone but the server.
  */
-import { existsSync, mkdirSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, expect } from "vitest"
-
-const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-  .find((path) => existsSync(path))
+import { args, executablePath } from "../../../scripts/chromium.ts"
 
 if (executablePath === undefined) {
   console.log(
@@ -18,17 +16,6 @@ if (executablePath === undefined) {
 
 /** Where screenshots are kept: those in the docs are made by `npm run screenshots`. */
 const directory = process.env["REPRISE_SCREENSHOTS"] ?? ".screenshots"
-
-const args = [
-  // The tests of a container run as root.
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync"
-]
 
 export interface Opened {
   readonly page: Page
