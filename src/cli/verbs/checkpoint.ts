@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import { found } from "../../Find.ts"
 import * as Fork from "../../Fork.ts"
 import * as Journal from "../../Journal.ts"
+import { VersionMismatch } from "../../Opening.ts"
 import * as Text from "../../Text.ts"
 import { makeProgram } from "../../workflow/Program.ts"
 import { named } from "../posted.ts"
@@ -25,7 +26,12 @@ export const checkpoint = Command.make("checkpoint", {
     const { runId } = flags
     const { json } = yield* root
     const { journal } = yield* found(runId)
-    const program = makeProgram(Journal.first(journal)?.workflow ?? "", {}, undefined)
+    const first = Journal.first(journal)!
+    if (Journal.isNewer(first)) {
+      const recorded = String(first.format), seen = String(Journal.format)
+      return yield* new VersionMismatch({ runId, of: "journal format", recorded, seen })
+    }
+    const program = makeProgram(first.workflow ?? "", {}, undefined)
     const after = Option.isNone(flags.after)
       ? undefined
       : yield* named("--after", flags.after.value)
