@@ -38,6 +38,8 @@ export const buildInspector = async (outDir = "dist/inspector"): Promise<void> =
     squeezed(readFileSync(join(source, "style.css"), "utf8"))
   )
   copyFileSync(join(source, "index.html"), join(out, "index.html"))
+  // What is bundled is handed on, and its terms with it.
+  copyFileSync(join(root, "node_modules", "preact", "LICENSE"), join(out, "preact.LICENSE"))
 }
 
 if (import.meta.main) await buildInspector()

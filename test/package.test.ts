@@ -63,6 +63,18 @@ describe("the packed library", () => {
     )
   })
 
+  it("has the inspector, which its HTTP entry finds", async () => {
+    const code = `import { NodeServices } from "@effect/platform-node"
+import { Effect } from "effect"
+import { Http } from "reprise/http"
+const { html, script, style } = await Effect.runPromise(
+  Http.readPage.pipe(Effect.provide(NodeServices.layer))
+)
+console.log(html.includes("inspector.js"), script.length > 10_000, style.length > 1_000)
+`
+    expect((await run("node", ["--input-type=module", "-e", code])).trim()).toBe("true true true")
+  })
+
   it("loads from every entry", async () => {
     const entries = Object.keys(manifest().exports)
       .filter((entry) => !/\*|package\.json$/.test(entry))
@@ -140,7 +152,7 @@ async function check(file: string, types: Array<string>): Promise<void> {
 async function pack(): Promise<string> {
   const copy = join(scratch, "copy")
   mkdirSync(copy)
-  const files = ["src", "scripts", "README.md", "LICENSE", "CHANGELOG.md"]
+  const files = ["src", "inspector", "scripts", "README.md", "LICENSE", "CHANGELOG.md"]
   for (const file of [...files, "package.json", "tsconfig.json", "tsconfig.build.json"]) {
     const from = join(repository, file)
     if (existsSync(from)) cpSync(from, join(copy, file), { recursive: true })
