@@ -40,7 +40,12 @@ await Effect.runPromise(
 
 /** Milliseconds of a process from its start to its end. */
 const call = (...args: ReadonlyArray<string>) => () =>
-  time(() => execFileSync(process.execPath, [...args], { stdio: ["ignore", "pipe", "ignore"] }))
+  time(() =>
+    execFileSync(process.execPath, [...args], {
+      stdio: ["ignore", "pipe", "ignore"],
+      maxBuffer: Infinity
+    })
+  )
 
 const urls = Object.entries(storages).map(([scheme, path]) => `${scheme}:${path}`)
 const figures: Array<Figure> = []
