@@ -241,7 +241,7 @@ export interface CheckpointOptions {
 
 /** The checkpoint of a run of this workflow, behind a step. Nothing is replayed. */
 export const checkpoint = (
-  { name, naming }: Program,
+  { name, naming }: Pick<Program, "name" | "naming">,
   runId: string,
   { after, expiresIn }: CheckpointOptions
 ): Effect.Effect<string, FindError | RunExists | Cut.StepNotFound, Storage> =>

@@ -60,11 +60,7 @@ export const fork = Effect.fnUntraced(
     options: Fork.CutAt & Options
   ): Effect.fn.Return<string, Error, Storage> {
     const { journal } = yield* found(runId)
-    const first = Journal.first(journal)!
-    if (Journal.isNewer(first)) {
-      const recorded = String(first.format), seen = String(Journal.format)
-      return yield* new VersionMismatch({ runId, of: "journal format", recorded, seen })
-    }
+    const first = yield* readable(journal)
     const prefix = yield* Fork.orFail(Fork.cut(journal, options))
     const changed = yield* Fork.orFail(overridden(prefix, options.override))
     const next = yield* RunId.check(options.runId ?? RunId.createRunId())
@@ -85,6 +81,53 @@ export const retryFrom = Effect.fnUntraced(
     return yield* fork(runId, { fromOffset, runId: next, override })
   }
 )
+
+/**
+ * The checkpoint of a run behind a step, or behind the last one, as text for `runCheckpoint`. With code `workflow.checkpoint`
+ * also names the step as the workflow does. Input and results are in it as they are, also secret ones.
+ *
+ * @example
+ * ```ts
+ * import { Runs, Storage, Workflow } from "reprise"
+ * import { Effect } from "effect"
+ *
+ * const order = Workflow.make("order", function*(ctx, amount: number) {
+ *   const price = yield* ctx.step("price", () => amount * 2)
+ *   return yield* ctx.step("bill", () => `bill of ${price}`)
+ * })
+ * const program = Effect.gen(function*() {
+ *   yield* order.start(21, { runId: "a" })
+ *   const checkpoint = yield* Runs.checkpoint("a", { after: "price" })
+ *   return yield* order.runCheckpoint(checkpoint)
+ * })
+ * const { result } = await Effect.runPromise(
+ *   Effect.provide(program, Storage.layerMemory)
+ * ) as { result: string }
+ * result // => "bill of 42"
+ * ```
+ */
+export const checkpoint = Effect.fnUntraced(
+  function*(
+    runId: string,
+    options: Fork.CheckpointOptions = {}
+  ): Effect.fn.Return<string, CheckpointError, Storage> {
+    const { journal } = yield* found(runId, "none")
+    const { workflow = "" } = yield* readable(journal)
+    return yield* Fork.checkpoint({ name: workflow, naming: undefined }, runId, options)
+  }
+)
+
+export type CheckpointError = Fork.FindError | RunExists | VersionMismatch | Cut.StepNotFound
+
+/** How the run was begun, if this version of the library can read it. */
+const readable = (journal: Journal.Journal) => {
+  const first = Journal.first(journal)!
+  if (!Journal.isNewer(first)) return Effect.succeed(first)
+  const recorded = String(first.format), seen = String(Journal.format)
+  return Effect.fail(
+    new VersionMismatch({ runId: journal.runId, of: "journal format", recorded, seen })
+  )
+}
 
 const overridden = (prefix: Cut.Prefix, override: Options["override"] = {}) => {
   const keys = Object.keys(override)

@@ -17,7 +17,7 @@ import { until } from "./Until.ts"
 
 export { type Copied, copy, CopyRejected } from "./Copy.ts"
 export { journal, latestStatus, list, type ReadError, status } from "./Find.ts"
-export { fork, retryFrom } from "./ForkWithoutCode.ts"
+export { checkpoint, fork, retryFrom } from "./ForkWithoutCode.ts"
 export { importJournal, ImportRejected, type Options as ImportOptions } from "./Import.ts"
 export {
   cancel,

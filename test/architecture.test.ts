@@ -67,6 +67,7 @@ const fileRanks: Record<string, number> = {
   "Posts.ts": 6,
   "Runs.ts": 7.2,
   "View.ts": 7.3,
+  "CheckRun.ts": 7.3,
   "Turn.ts": 6.9,
   "Fork.ts": 6.9,
   "ForkWithoutCode.ts": 7,

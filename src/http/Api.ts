@@ -150,6 +150,23 @@ export const looking = HttpApiGroup.make("runs").add(
     }),
     error: Problems.reads
   }).annotate(OpenApi.Description, "Which process drives a run, if one does"),
+  HttpApiEndpoint.get("verify", "/runs/:runId/verification", {
+    ...run,
+    success: Schema.Struct({
+      runId: Schema.String,
+      state: Schema.Literals(["sound", "damaged", "unreadable"]),
+      entries: Schema.Int,
+      rejected: Schema.Int,
+      torn: Schema.Int,
+      file: optional(Schema.Literals(["journal", "inbox"])),
+      line: optional(Schema.Int),
+      message: optional(Schema.String)
+    }),
+    error: Problems.reads
+  }).annotate(
+    OpenApi.Description,
+    "Whether what is stored of a run is sound: checksums, lines that do not count, damage"
+  ),
   HttpApiEndpoint.get("changes", "/runs/:runId/changes", {
     ...run,
     success: HttpApiSchema.StreamSse({ data: Status.Status }),
@@ -251,6 +268,15 @@ export const steering = HttpApiGroup.make("admin").add(
   }).annotate(
     OpenApi.Description,
     "Records a new run that begins again with the step that a failed one failed at"
+  ),
+  HttpApiEndpoint.get("checkpoint", "/runs/:runId/checkpoint", {
+    ...run,
+    query: { after: optional(Text) },
+    success: Schema.Struct({ runId: Schema.String, checkpoint: Schema.String }),
+    error: Problems.forks
+  }).annotate(
+    OpenApi.Description,
+    "The beginning of a run as one text, to be gone on with anywhere; secrets are in it"
   ),
   HttpApiEndpoint.delete("remove", "/runs/:runId", {
     ...run,

@@ -5,6 +5,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { checkRun } from "../CheckRun.ts"
 import * as RunId from "../RunId.ts"
 import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
@@ -59,6 +60,12 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
             Effect.andThen(RunId.check(runId), storage.holder(runId)),
             (holder) => holder === undefined ? {} : { holder }
           ),
+        verify: ({ params: { runId } }) =>
+          on(Effect.map(checkRun(runId), ({ message, ...checked }) => ({
+            ...checked,
+            // What the storage says of itself stays here.
+            ...(checked.state === "damaged" && message !== undefined ? { message } : undefined)
+          }))),
         changes: ({ params: { runId } }) =>
           // One that is not there is told of before the stream begins.
           on(Effect.as(

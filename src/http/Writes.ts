@@ -50,6 +50,8 @@ export const steering = HttpApiBuilder.group(Api, "admin", (handlers) =>
         on(Effect.map(Runs.fork(runId, payload), (made) => ({ runId: made }))),
       retry: ({ params: { runId }, payload }) =>
         on(Effect.map(Runs.retryFrom(runId, payload), (made) => ({ runId: made }))),
+      checkpoint: ({ params: { runId }, query }) =>
+        on(Effect.map(Runs.checkpoint(runId, query), (checkpoint) => ({ runId, checkpoint }))),
       remove: ({ params: { runId } }) => on(Runs.remove(runId)),
       prune: ({ payload: { endedBefore } }) =>
         on(Effect.map(Runs.prune(endedBefore), (removed) => ({ removed })))

@@ -32,6 +32,30 @@ const input = { name: "ada" }
 const params = { runId: "r" }
 
 describe("the client", () => {
+  live(
+    "is given a checkpoint that another storage goes on from, and told whether a run is sound",
+    () =>
+      Effect.gen(function*() {
+        const { fetch, storage } = yield* served()
+        yield* on(storage)(greet.start(input, { runId: "r" }))
+        const { admin, runs } = yield* clientOf(fetch)
+        const { checkpoint } = yield* admin.checkpoint({ params, query: { after: "hello" } })
+        const elsewhere = Storage.make(Storage.memoryDriver())
+        const begun = yield* on(elsewhere)(greet.runCheckpoint(checkpoint))
+        expect(begun).toMatchObject({ status: "suspended" })
+        const missing = yield* Effect.flip(admin.checkpoint({ params, query: { after: "nope" } }))
+        expect(missing).toMatchObject({ _tag: "StepNotFound", step: "nope" })
+        const { entries } = yield* on(storage)(Runs.journal("r"))
+        expect(yield* runs.verify({ params })).toEqual({
+          runId: "r",
+          state: "sound",
+          entries: entries.length,
+          rejected: 0,
+          torn: 0
+        })
+      })
+  )
+
   live("is told of a run that has ended with the state it ended in", () =>
     Effect.gen(function*() {
       const { fetch, storage } = yield* served()

@@ -443,3 +443,29 @@ describe("a stream that breaks off under way", () => {
     expect(logged.join("\n")).toContain("hunter2 was refused")
   })
 })
+
+describe("a look at what is stored", () => {
+  it("tells of damage, and nothing of a storage that does not give it", async () => {
+    const driver = Storage.memoryDriver()
+    let state: "sound" | "damaged" | "away" = "sound"
+    const inbox: Storage.Driver["inbox"] = (runId, after) =>
+      state === "away"
+        ? Effect.fail(
+          new Storage.StorageError({ reason: "Unknown", doing: "x", cause: new Error("hunter2") })
+        )
+        : Effect.map(driver.inbox(runId, after), (posts) => ({
+          ...posts,
+          text: state === "damaged" ? "not a line of ours\n" : posts.text
+        }))
+    const { ask, on } = made({ driver: { ...driver, inbox } })
+    await on(waits.start(1, { runId: "r1" }))
+    state = "damaged"
+    const damaged = (await ask("GET", "/api/runs/r1/verification")).json()
+    expect(damaged).toMatchObject({ runId: "r1", state: "damaged", file: "inbox", line: 1 })
+    expect(damaged.message).toMatch(/^The inbox of run "r1" is damaged at line 1/)
+    state = "away"
+    const unreadable = await ask("GET", "/api/runs/r1/verification")
+    expect(unreadable.json()).toMatchObject({ runId: "r1", state: "unreadable" })
+    expect(unreadable.text).not.toContain("hunter2")
+  })
+})

@@ -4,13 +4,13 @@
  */
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { buildInspector } from "../../scripts/build-inspector.ts"
-import { browsing, hasBrowser } from "./support/browser.ts"
+import { browsing, hasBrowser, picture } from "./support/browser.ts"
 
 const scratch = mkdtempSync(join(tmpdir(), "reprise-ui-"))
 const source = "--conditions=reprise-source"
@@ -96,5 +96,13 @@ describe.skipIf(!hasBrowser)("the inspector, after the quickstart", () => {
     } finally {
       await stop()
     }
+  })
+
+  it("makes the pictures of the docs", () => {
+    const text = readFileSync("docs/inspector.md", "utf8")
+    const named = Array.from(text.matchAll(/images\/([\w-]+)\.png/g), ([, name]) => name!)
+    expect(named.length).toBeGreaterThan(3)
+    expect(named.filter((name) => !existsSync(picture(name)))).toEqual([])
+    expect(named.filter((name) => !existsSync(`docs/images/${name}.png`))).toEqual([])
   })
 })

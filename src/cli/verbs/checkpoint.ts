@@ -5,12 +5,8 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { found } from "../../Find.ts"
-import * as Fork from "../../Fork.ts"
-import * as Journal from "../../Journal.ts"
-import { VersionMismatch } from "../../Opening.ts"
+import * as Runs from "../../Runs.ts"
 import * as Text from "../../Text.ts"
-import { makeProgram } from "../../workflow/Program.ts"
 import { named } from "../posted.ts"
 import { root } from "../root.ts"
 
@@ -25,17 +21,10 @@ export const checkpoint = Command.make("checkpoint", {
   Effect.gen(function*() {
     const { runId } = flags
     const { json } = yield* root
-    const { journal } = yield* found(runId)
-    const first = Journal.first(journal)!
-    if (Journal.isNewer(first)) {
-      const recorded = String(first.format), seen = String(Journal.format)
-      return yield* new VersionMismatch({ runId, of: "journal format", recorded, seen })
-    }
-    const program = makeProgram(first.workflow ?? "", {}, undefined)
     const after = Option.isNone(flags.after)
       ? undefined
       : yield* named("--after", flags.after.value)
-    const checkpoint = yield* Fork.checkpoint(program, runId, { after })
+    const checkpoint = yield* Runs.checkpoint(runId, { after })
     // A pipe is where it is wanted as it is.
     yield* Console.log(
       Option.getOrElse(json, () => false) ? Text.jsonLine({ runId, checkpoint }) : checkpoint

@@ -7,6 +7,7 @@ import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { type Checked, checkRun, unsound } from "../../CheckRun.ts"
 import type { Page, StorageError } from "../../Driver.ts"
 import type { RunNotFound } from "../../Refusals.ts"
 import type { RunIdRejected } from "../../RunId.ts"
@@ -16,7 +17,6 @@ import * as Text from "../../Text.ts"
 import { Found } from "../exit.ts"
 import * as Output from "../output.ts"
 import * as Progress from "../progress.ts"
-import { type Checked, checkRun, unsound } from "./checkRun.ts"
 
 export const fsck = Command.make("fsck", {
   runId: Argument.String("run-id").pipe(

@@ -17,6 +17,9 @@ if (executablePath === undefined) {
 /** Where screenshots are kept: those in the docs are made by `npm run screenshots`. */
 const directory = process.env["REPRISE_SCREENSHOTS"] ?? ".screenshots"
 
+/** Where the picture of this name is kept. */
+export const picture = (name: string): string => join(directory, `${name}.png`)
+
 export interface Opened {
   readonly page: Page
   /** Keeps a picture of the page, under this name. */
@@ -72,8 +75,8 @@ export const browsing = (): Open => {
     await page.goto(url)
     return {
       page,
-      keep: async (picture) => {
-        await page.screenshot({ path: join(directory, `${picture}.png`) })
+      keep: async (name) => {
+        await page.screenshot({ path: picture(name) })
       }
     }
   }

@@ -1,13 +1,13 @@
 /** Whether what is stored of a run is sound: its journal line by line, its large values, and its inbox. */
 import * as Effect from "effect/Effect"
-import { StorageError } from "../../Driver.ts"
-import type { Sealed } from "../../Entry.ts"
-import { found } from "../../Find.ts"
-import * as Inbox from "../../Inbox.ts"
-import type { JournalCorrupt } from "../../Journal.ts"
-import type { RunNotFound } from "../../Refusals.ts"
-import type { RunIdRejected } from "../../RunId.ts"
-import { Storage } from "../../Storage.ts"
+import { StorageError } from "./Driver.ts"
+import type { Sealed } from "./Entry.ts"
+import { found } from "./Find.ts"
+import * as Inbox from "./Inbox.ts"
+import type { JournalCorrupt } from "./Journal.ts"
+import type { RunNotFound } from "./Refusals.ts"
+import type { RunIdRejected } from "./RunId.ts"
+import { Storage } from "./Storage.ts"
 
 /** What was found of a run. */
 export interface Checked {
