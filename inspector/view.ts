@@ -41,6 +41,7 @@ export const useView = (runId: string): {
     isAsked: false,
     last: 0,
     seen: "",
+    told: undefined as Status | undefined,
     timer: 0,
     isGone: false
   })
@@ -61,6 +62,8 @@ export const useView = (runId: string): {
         if (now.isGone) return
         setProblem(undefined)
         setView((before) => kept(before, next))
+        // It may have been read before what was told meanwhile, and nothing more is told behind an end.
+        if (now.told !== undefined && isNewer(now.told, next)) now.isAsked = true
       } catch (error) {
         if (now.isGone) return
         const problem = problemOf(error)
@@ -93,6 +96,7 @@ export const useView = (runId: string): {
         // The first one tells nothing that is not asked for already.
         if (now.seen !== "" && now.seen !== seen) refresh()
         now.seen = seen
+        now.told = status
       },
       onProblem: setProblem
     })
@@ -105,6 +109,10 @@ export const useView = (runId: string): {
   }, [refresh, runId])
   return { view, problem, refresh: useCallback(() => refresh(), [refresh]) }
 }
+
+const isNewer = (told: Status, view: View): boolean =>
+  told.runId === view.runId
+  && (told.entries > view.entries || (told.entries === view.entries && told.status !== view.status))
 
 /** Whether the same may be answered later. */
 const isPassing = ({ status }: Problem): boolean => status === 0 || status === 429 || status >= 500

@@ -99,6 +99,39 @@ describe.skipIf(!hasBrowser)("the inspector", () => {
     await page.locator("main[data-state=success]").waitFor()
   })
 
+  it("shows the end of a run that ends while it is being opened", async () => {
+    const storage = memory()
+    await on(storage, review.start(undefined, { runId: "r1" }))
+    const { url } = await serve(storage, { workflows: [review] })
+    const { page } = await open(url)
+    await page.locator("[data-run=r1]").waitFor()
+    // What the page asks for first is answered last, with what was true when it was asked.
+    let isFirst = true
+    await page.route("**/api/runs/r1", async (route) => {
+      const answer = await route.fetch()
+      if (isFirst) {
+        isFirst = false
+        const value = { approved: true, level: "high", amount: 3 } as const
+        await on(storage, review.resume("r1", { eventName: "verdict", value }))
+        // The stream is opened behind that, and tells of the end alone.
+        await stream
+      }
+      await route.fulfill({ response: answer })
+    })
+    let opened = () => {}
+    const stream = new Promise<void>((resolve) => opened = resolve)
+    await page.route("**/api/runs/r1/changes", async (route) => {
+      while (isFirst) await new Promise((resolve) => setTimeout(resolve, 20))
+      await on(storage, review.join("r1"))
+      const answer = await route.fetch()
+      await route.fulfill({ response: answer })
+      opened()
+    })
+    await page.locator("[data-run=r1]").getByRole("link").first().click()
+    await page.locator("main[data-state=success]").waitFor()
+    await page.locator("[data-item=verdict][data-state=done]").waitFor()
+  })
+
   it("makes a form of an event's schema, and sends nothing that does not fit", async () => {
     const storage = memory()
     await on(storage, review.start(undefined, { runId: "r1" }))
