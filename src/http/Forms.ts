@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema"
 import type { Callee } from "../Instruction.ts"
 import type { Options } from "../workflow/Types.ts"
-import type { Known } from "./Api.ts"
+import type { Known } from "./Shapes.ts"
 
 /** A workflow or a contract, of whatever types. */
 export interface AnyContract extends Callee<any, any, any, any> {

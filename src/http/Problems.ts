@@ -141,19 +141,22 @@ const wire = Schema.StructWithRest(
   [Schema.Record(Schema.String, Schema.Json)]
 )
 
-/** What looking at a run may fail with. */
-export const reads = [
-  told(RunNotFound, 404, "There is no such run"),
+const stored = [
   told(RunIdRejected, 400, "That is no run id"),
   told(JournalCorrupt, 500, "The journal is damaged"),
   told(StorageError, 503, "The storage failed")
 ] as const
+const exists = told(RunExists, 409, "The run is another one")
+const differs = told(VersionMismatch, 409, "The version is another one")
+
+/** What looking at a run may fail with. */
+export const reads = [told(RunNotFound, 404, "There is no such run"), ...stored] as const
 
 /** What posting to a run may fail with. */
 export const posts = [
   ...reads,
+  exists,
   told(RunClosed, 409, "The run has ended"),
-  told(RunExists, 409, "The run is another one"),
   told(EventRejected, 422, "The event is not one that the workflow takes")
 ] as const
 
@@ -167,17 +170,15 @@ export const settles = [
 /** What beginning a run from another one may fail with. */
 export const forks = [
   ...reads,
-  told(RunExists, 409, "The run exists"),
-  told(VersionMismatch, 409, "The version is another one"),
+  exists,
+  differs,
   told(StepNotFound, 422, "There is no such step"),
   told(ForkRejected, 422, "It cannot be forked like that")
 ] as const
 
 export const starts = [
-  told(RunIdRejected, 400, "That is no run id"),
-  told(JournalCorrupt, 500, "The journal is damaged"),
-  told(StorageError, 503, "The storage failed"),
-  told(RunExists, 409, "The run exists"),
-  told(VersionMismatch, 409, "The version is another one"),
+  ...stored,
+  exists,
+  differs,
   told(InputRejected, 422, "The input is not one that the workflow takes")
 ] as const

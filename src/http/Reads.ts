@@ -11,6 +11,7 @@ import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import { Storage } from "../Storage.ts"
 import { type View, viewOf } from "../View.ts"
+import { briefly } from "../view/Brief.ts"
 import { Api } from "./Api.ts"
 import { type AnyContract, known } from "./Forms.ts"
 import { Caller } from "./Scopes.ts"
@@ -22,9 +23,6 @@ export interface Knowing {
   /** Whether this process also goes on with runs of these workflows, as with a `Worker`. Default: false. */
   readonly drives?: boolean | undefined
 }
-
-/** How many characters of one value an overview shows. */
-const longest = 2_000
 
 /** A proxy closes what is silent for long, and who has gone is only noticed by writing. */
 const heartbeat = "15 seconds"
@@ -44,7 +42,7 @@ export const layer = ({ drives = false, workflows = [] }: Knowing) =>
         show: ({ params, query }) =>
           on(Effect.map(
             viewOf(params.runId),
-            (view) => (query.whole === "true" ? view : briefly(view)) as unknown as Schema.Json
+            (view) => (query.whole === "true" ? view : overview(view)) as unknown as Schema.Json
           )),
         status: ({ params }) => on(Effect.map(Runs.status(params.runId), hide)),
         journal: ({ params, query: { limit = 100, offset = 0 } }) =>
@@ -101,24 +99,10 @@ const ended = <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, never,
 const again = <A, E, R>(effect: Effect.Effect<A, E, R>): Stream.Stream<A, E, R> =>
   Stream.mapEffect(Stream.drop(Stream.tick(heartbeat), 1), () => effect)
 
-/** With values that can be read at a glance: long ones are cut, and say how long they are. */
-const briefly = (view: View) => ({
+/** With values that can be read at a glance. */
+const overview = ({ events, items, posted, ...view }: View) => ({
   ...view,
-  items: view.items.map(brief),
-  events: view.events.map(brief),
-  posted: view.posted.map(brief)
+  items: items.map(briefly),
+  events: events.map(briefly),
+  posted: posted.map(briefly)
 })
-
-const brief = <A extends object>(item: A): A =>
-  Object.fromEntries(
-    Object.entries(item).map(([key, value]) => {
-      if (typeof value !== "object" && typeof value !== "string") return [key, value]
-      const text = JSON.stringify(value)
-      return [
-        key,
-        text.length <= longest
-          ? value
-          : { cut: text.slice(0, longest), characters: text.length }
-      ]
-    })
-  ) as A

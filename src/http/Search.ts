@@ -5,8 +5,8 @@ import * as Runs from "../Runs.ts"
 import { hide } from "../Secret.ts"
 import type * as Status from "../Status.ts"
 import type { Storage } from "../Storage.ts"
-import type { Page } from "./Api.ts"
 import { messageOf } from "./Problems.ts"
+import type { Page } from "./Shapes.ts"
 
 /** How many runs one search looks at before it gives what it has, and where to go on. */
 const looked = 20_000

@@ -6,26 +6,8 @@ import * as Runs from "../../Runs.ts"
 import { hide } from "../../Secret.ts"
 import * as Storage from "../../Storage.ts"
 import { viewOf } from "../../View.ts"
+import { brief, briefly } from "../../view/Brief.ts"
 import { reading, Refused, writing } from "./tools.ts"
-
-/** How many characters of one value an overview shows. */
-const longest = 2_000
-
-/** The value, or its beginning with how long it is. */
-const brief = (value: unknown): Schema.Json => {
-  const text = JSON.stringify(value) ?? "null"
-  return text.length <= longest
-    ? JSON.parse(text) as Schema.Json
-    : { cut: text.slice(0, longest), characters: text.length }
-}
-
-/** An object whose values are brief. */
-const briefly = (object: object): Readonly<Record<string, Schema.Json>> =>
-  Object.fromEntries(
-    Object.entries(object).flatMap(([key, value]) =>
-      value === undefined ? [] : [[key, brief(value)]]
-    )
-  )
 
 const page = <A>(all: ReadonlyArray<A>, { count, from }: { from: number; count: number }) =>
   all.slice(from, from + count)
