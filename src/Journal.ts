@@ -13,7 +13,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Entry, type Envelope, format, isType, type Recorded, type Start } from "./Entry.ts"
-import { crc32, crc32Hex } from "./internal/crc32.ts"
+import { crc32Hex } from "./internal/crc32.ts"
 import { withoutEnd } from "./internal/withoutEnd.ts"
 
 export * from "./Entry.ts"
@@ -115,19 +115,11 @@ export const write = (lines: ReadonlyArray<string>): string => `\t\n${lines.join
 const tail = `,"sum":"`
 const tailLength = tail.length + 8 + 2
 
-const digit = (u: number): number => u >= 48 && u <= 57 ? u - 48 : u >= 97 && u <= 102 ? u - 87 : -1
-
 /** Whether `text.slice(from, to)` ends in the checksum of what comes before it. */
 export const verifies = (text: string, from: number, to: number): boolean => {
   const cut = to - tailLength
-  if (cut <= from || !text.startsWith(tail, cut) || !text.startsWith(`"}`, to - 2)) return false
-  let sum = 0
-  for (let i = cut + tail.length; i < to - 2; i++) {
-    const d = digit(text.charCodeAt(i))
-    if (d < 0) return false
-    sum = sum * 16 + d
-  }
-  return sum === crc32(text, from, cut)
+  return cut > from && text.startsWith(tail, cut) && text.startsWith(`"}`, to - 2)
+    && text.startsWith(crc32Hex(text, from, cut), cut + tail.length)
 }
 
 /** Whether a whole verifying line stands before other bytes than tabs: its newline was hit. */

@@ -77,19 +77,19 @@ const encodeTime = (millis: number): string => {
   return out
 }
 
-/** Bytes that were drawn and not used yet: drawing costs the same for many. */
-const drawn = new Uint8Array(1_024)
-let used = drawn.length
-
-/** `length` random characters of 5 bits each, from the platform's cryptographic source. */
+/**
+ * `length` random characters of 5 bits each, from the platform's cryptographic source: by way of UUIDs, which
+ * Node makes without loading the rest of Web Crypto.
+ */
 export const randomText = (length: number): string => {
   let out = ""
-  for (let i = 0; i < length; i++) {
-    if (used === drawn.length) {
-      globalThis.crypto.getRandomValues(drawn)
-      used = 0
+  while (out.length < length) {
+    const uuid = globalThis.crypto.randomUUID()
+    // Without the group that says which kind of UUID it is, and the one behind it.
+    const hex = uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(24)
+    for (let k = 0; k < hex.length && out.length < length; k += 2) {
+      out += alphabet[Number.parseInt(hex.slice(k, k + 2), 16) & 31]
     }
-    out += alphabet[drawn[used++]! & 31]
   }
   return out
 }

@@ -2,11 +2,11 @@
  * For Node: the local storage with Node's file system already in it, and keys for checkpoints. Needs
  * `@effect/platform-node`.
  */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Layer from "effect/Layer"
 // From the main entry, so that both are one file when they are built.
 import { LocalStorage, type Storage } from "./index.ts"
+import * as FileSystem from "./node/FileSystem.ts"
 
 export * as NodeCheckpointKeys from "./node/CheckpointKeys.ts"
 
@@ -23,5 +23,5 @@ export const NodeLocalStorage = {
    * ```
    */
   layer: (directory: string): Layer.Layer<Storage.Storage> =>
-    LocalStorage.layer(directory).pipe(Layer.provide([NodeFileSystem.layer, NodePath.layer]))
+    LocalStorage.layer(directory).pipe(Layer.provide([FileSystem.layer, NodePath.layer]))
 }

@@ -119,7 +119,7 @@ const folderRanks: Record<string, number> = {
 }
 
 /** Only these may know which platform they run on. */
-const platformUsers = ["cli/", "node.ts"]
+const platformUsers = ["cli/", "node.ts", "node/"]
 
 type Tree = Readonly<Record<string, string>>
 

@@ -59,9 +59,19 @@ const identity = (info: FileSystem.File.Info): Identity => ({
   size: Number(info.size)
 })
 
+/** What was read of a file. */
+export interface Found {
+  readonly bytes: Uint8Array
+  /** Where the bytes begin. */
+  readonly from: number
+  readonly file: string
+}
+
 /** An open file that only grows. */
 export interface Appender {
   readonly identity: Effect.Effect<Identity, PlatformError>
+  /** At most so many bytes from its beginning, of which there are at least as many as when it was opened. */
+  readonly read: (atMost?: number) => Effect.Effect<Found, PlatformError>
   /** One write at the end of the file; gives how many bytes were taken. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<number, PlatformError>
   readonly sync: Effect.Effect<void, PlatformError>
@@ -73,16 +83,9 @@ export interface Files {
   readonly prepare: Effect.Effect<void, StorageError>
   readonly syncDirectory: Effect.Effect<void, PlatformError>
   /** The bytes from `from` on (from 0 when the file is shorter), and the file they are of; undefined when there is no such file. */
-  readonly read: (
-    name: string,
-    from?: number,
-    atMost?: number
-  ) => Effect.Effect<
-    { readonly bytes: Uint8Array; readonly from: number; readonly file: string } | undefined,
-    PlatformError
-  >
+  readonly read: (name: string, from?: number) => Effect.Effect<Found | undefined, PlatformError>
   readonly identify: (name: string) => Effect.Effect<Identity | undefined, PlatformError>
-  /** Opens for appending; `create` makes the file and fails when it exists. */
+  /** Opens for appending and reading; `create` makes the file and fails when it exists. */
   readonly open: (
     name: string,
     create: boolean
@@ -150,28 +153,18 @@ export const make = (
         )
       ),
       syncDirectory: sync(root),
-      read: (name, from = 0, atMost = Infinity) =>
-        orMissing(Effect.scoped(Effect.gen(function*() {
-          const file = yield* fs.open(path(name), { flag: "r", noFollow: isPosix })
-          const { file: id, size: all } = identity(yield* file.stat)
-          const start = from > all ? 0 : from
-          const size = Math.min(all, start + atMost)
-          const chunks: Array<Uint8Array> = []
-          // The file may grow meanwhile: what is read is a prefix of it in any case.
-          for (let at = start; at < size;) {
-            const chunk = yield* file.readAlloc(size - at, { position: BigInt(at) })
-            if (Option.isNone(chunk)) break
-            chunks.push(chunk.value)
-            at += chunk.value.length
-          }
-          return { bytes: concat(chunks), from: start, file: id }
-        }))),
+      read: (name, from = 0) =>
+        orMissing(Effect.scoped(Effect.flatMap(
+          fs.open(path(name), { flag: "r", noFollow: isPosix }),
+          (file) => readFrom(file, from, Infinity)
+        ))),
       identify: (name) => orMissing(Effect.map(fs.stat(path(name)), identity)),
       open: (name, create) =>
         Effect.map(
-          fs.open(path(name), { flag: create ? "ax" : "a", mode: fileMode, noFollow: isPosix }),
+          fs.open(path(name), { flag: create ? "ax+" : "a+", mode: fileMode, noFollow: isPosix }),
           (file): Appender => ({
             identity: Effect.map(file.stat, identity),
+            read: (atMost = Infinity) => readFrom(file, 0, atMost),
             write: (bytes) => file.write(bytes),
             sync: file.sync
           })
@@ -179,6 +172,27 @@ export const make = (
       names: Effect.map(orMissing(fs.readDirectory(root)), (names) => names ?? []),
       remove: (name) => fs.remove(path(name), { force: true })
     }
+  })
+
+/** The bytes from `from` on, or from 0 when the file is shorter. */
+const readFrom = (
+  file: FileSystem.File,
+  from: number,
+  atMost: number
+): Effect.Effect<Found, PlatformError> =>
+  Effect.gen(function*() {
+    const { file: id, size: all } = identity(yield* file.stat)
+    const start = from > all ? 0 : from
+    const size = Math.min(all, start + atMost)
+    const chunks: Array<Uint8Array> = []
+    // The file may grow meanwhile: what is read is a prefix of it in any case.
+    for (let at = start; at < size;) {
+      const chunk = yield* file.readAlloc(size - at, { position: BigInt(at) })
+      if (Option.isNone(chunk)) break
+      chunks.push(chunk.value)
+      at += chunk.value.length
+    }
+    return { bytes: concat(chunks), from: start, file: id }
   })
 
 const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {

@@ -36,10 +36,22 @@ const firstLines = 65_536
 /** A file's state as a driver's version. */
 export const version = ({ file, size }: Identity): string => `${file}:${size}`
 
+/** Whose journal a writer writes. */
+interface Of {
+  readonly files: Files
+  readonly runId: string
+  readonly name: string
+}
+
 interface Open {
   readonly appender: Appender
   readonly file: string
 }
+
+type AppendError = PlatformError | StorageError | Moved
+
+const moved = ({ runId }: Of): Effect.Effect<never, Moved> =>
+  Effect.suspend(() => Effect.fail(new Moved({ runId })))
 
 const envelopeOf = (line: string): Journal.Envelope => JSON.parse(line)
 
@@ -51,136 +63,180 @@ export const writer = (
   onAppended: () => void
 ): Effect.Effect<DriverWriter, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope): DriverWriter => {
-    const doing = `append to run "${runId}"`
-    const moved = Effect.fail(new Moved({ runId }))
-    let open: Open | undefined
-    // Set when a newer session stands behind lines of ours: they count, and no more of ours will.
-    let isLost = false
-
-    const create = Effect.gen(function*() {
-      yield* files.prepare
-      const appender = yield* files.open(name, true)
-      yield* files.syncDirectory
-      return { appender, identity: yield* appender.identity }
-    })
-
-    /** Opens the file that `at` is a state of; `Moved` when the path names another one. */
-    const opened = (at: string, incarnation: string) =>
-      Effect.gen(function*() {
-        if (at === "") {
-          const { appender, identity } = yield* create
-          return open = { appender, file: identity.file }
-        }
-        if (!at.startsWith(`${(yield* files.identify(name))?.file}:`)) return yield* moved
-        const appender = yield* files.open(name, false)
-        const { file, size } = yield* appender.identity
-        // A journal never shrinks.
-        if (!at.startsWith(`${file}:`) || size < sizeOf(at)) return yield* moved
-        // A file that is made again may get the number of the one that was removed.
-        if (!(yield* isOf(incarnation))) return yield* moved
-        // Whoever made the file may have died before its name was durable.
-        yield* files.syncDirectory
-        return open = { appender, file }
-      }).pipe(Scope.provide(scope))
-
-    /** Whether the file's first entry is of this incarnation, or it has no entry yet. */
-    const isOf = (incarnation: string) =>
-      Effect.gen(function*() {
-        const beginning = yield* files.read(name, 0, firstLines)
-        const text = beginning === undefined ? "" : decode(beginning.bytes)
-        const whole = text.slice(0, text.lastIndexOf("\n") + 1)
-        const first = Result.getOrUndefined(Journal.read(runId, whole))?.entries[0]
-        if (first !== undefined) return first.incarnation === incarnation
-        const all = yield* files.read(name)
-        const journal = Journal.read(runId, all === undefined ? "" : decode(all.bytes))
-        if (Result.isFailure(journal)) return false
-        const { entries } = journal.success
-        return entries.length === 0 || entries[0]!.incarnation === incarnation
-      })
-
-    const write = (
-      at: string,
-      lines: ReadonlyArray<string>,
-      left: number
-    ): Effect.Effect<string, PlatformError | StorageError | Moved> =>
-      open === undefined
-        ? Effect.flatMap(
-          opened(at, envelopeOf(lines[0]!).incarnation),
-          (file) => writeTo(file, at, lines, left)
-        )
-        : writeTo(open, at, lines, left)
-
-    const writeTo = (
-      { appender, file }: Open,
-      at: string,
-      lines: ReadonlyArray<string>,
-      left: number
-    ): Effect.Effect<string, PlatformError | StorageError | Moved> => {
-      const bytes = encode(Journal.write(lines))
-      const expected = sizeOf(at) + bytes.length
-      return Effect.flatMap(
-        appender.write(bytes),
-        (taken) =>
-          Effect.flatMap(
-            syncAndIdentify(appender),
-            (now) =>
-              now?.file === file && taken === bytes.length && now.size === expected
-                ? Effect.succeed(version(now))
-                : readBack(file, lines, left)
-          )
-      )
-    }
-
-    /** The check overlaps the sync; both must be over before anything is acknowledged. */
-    const syncAndIdentify = (appender: Appender) =>
-      Effect.flatMap(
-        Effect.forkChild(appender.sync, { startImmediately: true }),
-        (syncing) =>
-          Effect.flatMap(files.identify(name), (now) => Effect.as(Fiber.join(syncing), now))
-      )
-
-    /** Looks which of `lines` count, and writes anew what a short write lost. */
-    const readBack = (file: string, lines: ReadonlyArray<string>, left: number) =>
-      Effect.gen(function*() {
-        const found = yield* files.read(name)
-        if (found === undefined || found.file !== file) return yield* moved
-        const journal = Journal.read(runId, decode(found.bytes))
-        // Damage is for the reader to report, with its place.
-        if (Result.isFailure(journal)) return yield* moved
-        const { entries, head } = journal.success
-        const now = version({ file, size: found.bytes.length })
-        const accepted = new Set(entries.map((entry) => entry.sum))
-        const missing = lines.filter((line) => !accepted.has(envelopeOf(line).sum))
-        if (missing.length === 0) {
-          isLost = envelopeOf(lines.at(-1)!).sum !== head.prev
-          return isLost ? passedBy : now
-        }
-        if (envelopeOf(missing[0]!).prev !== head.prev) return yield* moved
-        if (left === 0) {
-          return yield* new StorageError({
-            reason: "Full",
-            doing,
-            cause: new Error("the disk takes only a part of what is written")
-          })
-        }
-        return yield* write(now, missing, left - 1)
-      })
-
-    const refused = (at: string, error: PlatformError | StorageError | Moved) => {
-      if (error._tag === "Moved") return error
-      const isTaken = error._tag === "PlatformError" && at === ""
-        && error.reason._tag === "AlreadyExists"
-      return isTaken ? new Moved({ runId }) : toStorageError(doing)(error)
-    }
-
-    return {
-      append: (at, lines) =>
-        isLost ? moved : Effect.uninterruptible(Effect.matchEffect(write(at, lines, tries), {
-          onFailure: (error) => Effect.fail(refused(at, error)),
-          onSuccess: (now) => {
-            onAppended()
-            return Effect.succeed(now)
-          }
-        }))
-    }
+    const writer = new JournalWriter({ files, runId, name }, onAppended, scope)
+    return { append: (at, lines) => writer.append(at, lines) }
   })
+
+class JournalWriter {
+  private open: Open | undefined
+  /** Whether the file's name is durable: whoever made it may have died before it was. */
+  private isNamed = false
+  /** Set when a newer session stands behind lines of ours: they count, and no more of ours will. */
+  private isLost = false
+  private readonly of: Of
+  private readonly onAppended: () => void
+  private readonly scope: Scope.Scope
+
+  constructor(of: Of, onAppended: () => void, scope: Scope.Scope) {
+    this.of = of
+    this.onAppended = onAppended
+    this.scope = scope
+  }
+
+  append(at: string, lines: ReadonlyArray<string>): Effect.Effect<string, StorageError | Moved> {
+    if (this.isLost) return moved(this.of)
+    return Effect.uninterruptible(Effect.matchEffect(this.write(at, lines, tries), {
+      onFailure: (error) => Effect.fail(refused(this.of, at, error)),
+      onSuccess: (now) => {
+        this.onAppended()
+        return Effect.succeed(now)
+      }
+    }))
+  }
+
+  private write(
+    at: string,
+    lines: ReadonlyArray<string>,
+    left: number
+  ): Effect.Effect<string, AppendError> {
+    if (this.open !== undefined && this.isNamed) return this.writeTo(this.open, at, lines, left)
+    return Effect.flatMap(this.opened(at, lines), (open) => {
+      this.open = open
+      const written = beside(this.of.files.syncDirectory, this.writeTo(open, at, lines, left))
+      return Effect.map(written, (now) => {
+        this.isNamed = true
+        return now
+      })
+    })
+  }
+
+  private opened(at: string, lines: ReadonlyArray<string>): Effect.Effect<Open, AppendError> {
+    if (this.open !== undefined) return Effect.succeed(this.open)
+    const opening = at === ""
+      ? create(this.of)
+      : openAt(this.of, at, envelopeOf(lines[0]!).incarnation)
+    return Scope.provide(opening, this.scope)
+  }
+
+  private writeTo(
+    { appender, file }: Open,
+    at: string,
+    lines: ReadonlyArray<string>,
+    left: number
+  ): Effect.Effect<string, AppendError> {
+    const bytes = encode(Journal.write(lines))
+    const expected = sizeOf(at) + bytes.length
+    return Effect.flatMap(
+      appender.write(bytes),
+      (taken) =>
+        Effect.flatMap(
+          beside(appender.sync, this.of.files.identify(this.of.name)),
+          (now) =>
+            now?.file === file && taken === bytes.length && now.size === expected
+              ? Effect.succeed(version(now))
+              : this.readBack(file, lines, left)
+        )
+    )
+  }
+
+  /** Looks which of `lines` count, and writes anew what a short write lost. */
+  private readBack(
+    file: string,
+    lines: ReadonlyArray<string>,
+    left: number
+  ): Effect.Effect<string, AppendError> {
+    const { files, name, runId } = this.of
+    return Effect.flatMap(files.read(name), (found) => {
+      if (found === undefined || found.file !== file) return moved(this.of)
+      const journal = Journal.read(runId, decode(found.bytes))
+      // Damage is for the reader to report, with its place.
+      if (Result.isFailure(journal)) return moved(this.of)
+      const { entries, head } = journal.success
+      const now = version({ file, size: found.bytes.length })
+      const accepted = new Set(entries.map((entry) => entry.sum))
+      const missing = lines.filter((line) => !accepted.has(envelopeOf(line).sum))
+      if (missing.length === 0) {
+        this.isLost = envelopeOf(lines.at(-1)!).sum !== head.prev
+        return Effect.succeed(this.isLost ? passedBy : now)
+      }
+      if (envelopeOf(missing[0]!).prev !== head.prev) return moved(this.of)
+      return left === 0 ? Effect.fail(cutShort(this.of)) : this.write(now, missing, left - 1)
+    })
+  }
+}
+
+const create = ({ files, name }: Of): Effect.Effect<Open, AppendError, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* files.prepare
+    const appender = yield* files.open(name, true)
+    return { appender, file: (yield* appender.identity).file }
+  })
+
+/** Opens the file that `at` is a state of; `Moved` when the path names another one. */
+const openAt = (
+  of: Of,
+  at: string,
+  incarnation: string
+): Effect.Effect<Open, AppendError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { files, name } = of
+    // Opening makes a file where there is none.
+    if (!at.startsWith(`${(yield* files.identify(name))?.file}:`)) return yield* moved(of)
+    const appender = yield* files.open(name, false)
+    const { file, size } = yield* appender.identity
+    // A journal never shrinks.
+    if (!at.startsWith(`${file}:`) || size < sizeOf(at)) return yield* moved(of)
+    // A file that is made again may get the number of the one that was removed.
+    if (!(yield* isOf(of, appender, incarnation))) return yield* moved(of)
+    return { appender, file }
+  })
+
+/** Whether the file's first entry is of this incarnation, or it has no entry yet. */
+const isOf = (
+  { runId }: Of,
+  appender: Appender,
+  incarnation: string
+): Effect.Effect<boolean, PlatformError> =>
+  Effect.gen(function*() {
+    const text = decode((yield* appender.read(firstLines)).bytes)
+    const first = Result.getOrUndefined(Journal.read(runId, firstWhole(text)))?.entries[0]
+    if (first !== undefined) return first.incarnation === incarnation
+    const journal = Journal.read(runId, decode((yield* appender.read()).bytes))
+    if (Result.isFailure(journal)) return false
+    const { entries } = journal.success
+    return entries.length === 0 || entries[0]!.incarnation === incarnation
+  })
+
+/** Up to the first line that is whole: mostly there is the first entry, and the rest need not be read. */
+const firstWhole = (text: string): string => {
+  for (let from = 0, to: number; (to = text.indexOf("\n", from)) >= 0; from = to + 1) {
+    if (Journal.lineKind(text, from, to) === "whole") return text.slice(0, to + 1)
+  }
+  return ""
+}
+
+/** Does `effect` while `syncing` runs: both must be over before anything is acknowledged. */
+const beside = <A, E>(
+  syncing: Effect.Effect<void, PlatformError>,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E | PlatformError> =>
+  Effect.flatMap(
+    Effect.forkChild(syncing, { startImmediately: true }),
+    (fiber) => Effect.flatMap(effect, (value) => Effect.as(Fiber.join(fiber), value))
+  )
+
+const refused = ({ runId }: Of, at: string, error: AppendError): StorageError | Moved => {
+  if (error._tag === "Moved") return error
+  const isTaken = error._tag === "PlatformError" && at === ""
+    && error.reason._tag === "AlreadyExists"
+  return isTaken ? new Moved({ runId }) : toStorageError(appending(runId))(error)
+}
+
+const cutShort = ({ runId }: Of): StorageError =>
+  new StorageError({
+    reason: "Full",
+    doing: appending(runId),
+    cause: new Error("the disk takes only a part of what is written")
+  })
+
+const appending = (runId: string): string => `append to run "${runId}"`

@@ -10,7 +10,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Predicate from "effect/Predicate"
 import type { Claim, Holder } from "../Driver.ts"
 import { randomText } from "../RunId.ts"
-import { decode, encode, type Files } from "./Files.ts"
+import { type Appender, decode, encode, type Files, type Found } from "./Files.ts"
 import type { ProcessName, ThisProcess } from "./ThisProcess.ts"
 
 type Line =
@@ -74,6 +74,13 @@ const fold = (text: string): State => {
   return { claim, held }
 }
 
+const stateOf = (found: Found | undefined): State & { readonly size: number } => {
+  const text = found === undefined ? "" : decode(found.bytes)
+  return { ...fold(text), size: text.length }
+}
+
+const write = (file: Appender, line: Line) => file.write(encode(`\n${JSON.stringify(line)}\n`))
+
 export interface LeaseFile {
   readonly acquire: (
     name: string,
@@ -90,17 +97,10 @@ export interface LeaseFile {
 }
 
 export const make = (files: Files, self: ThisProcess): LeaseFile => {
-  const read = (name: string) =>
-    Effect.map(files.read(name), (found) => {
-      const text = found === undefined ? "" : decode(found.bytes)
-      return { ...fold(text), size: text.length }
-    })
+  const read = (name: string) => Effect.map(files.read(name), stateOf)
 
   const append = (name: string, line: Line) =>
-    Effect.scoped(
-      Effect.flatMap(files.open(name, false), (file) =>
-        file.write(encode(`\n${JSON.stringify(line)}\n`)))
-    )
+    Effect.scoped(Effect.flatMap(files.open(name, false), (file) => write(file, line)))
 
   const live = ({ held }: State, now: number): Effect.Effect<Holder | undefined> =>
     held === undefined || held.until <= now
@@ -112,20 +112,24 @@ export const make = (files: Files, self: ThisProcess): LeaseFile => {
 
   return {
     acquire: (name, now, until) =>
-      Effect.gen(function*() {
-        const before = yield* read(name)
+      Effect.scoped(Effect.gen(function*() {
+        const file = yield* files.open(name, false)
+        const before = stateOf(yield* file.read())
         const by = yield* live(before, now)
         if (by !== undefined) return { _tag: "Held", by } as const
         const token = randomText(8)
-        yield* append(name, { claim: before.claim + 1, token, by: self.name, until })
-        const after = yield* read(name)
+        yield* write(file, { claim: before.claim + 1, token, by: self.name, until })
+        const found = yield* file.read()
+        // A file that was removed meanwhile is nobody's lease.
+        const isThere = (yield* files.identify(name))?.file === found.file
+        const after = stateOf(isThere ? found : undefined)
         return after.held?.token === token
           ? { _tag: "Acquired", token } as const
           : {
             _tag: "Held",
             by: (yield* live(after, now)) ?? { host: self.name.host, until: now }
           } as const
-      }),
+      })),
     renew: (name, token, until) =>
       Effect.gen(function*() {
         if ((yield* read(name)).held?.token !== token) return false

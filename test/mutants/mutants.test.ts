@@ -59,8 +59,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     bug: "acknowledge while the sync still runs",
     file: "storage/JournalFile.ts",
-    from: "Effect.as(Fiber.join(syncing), now)",
-    to: "Effect.succeed(now)",
+    from: "Effect.as(Fiber.join(fiber), value)",
+    to: "Effect.succeed(value)",
     check: "failedSync"
   },
   {
@@ -138,8 +138,8 @@ const mutants: ReadonlyArray<Mutant> = [
   {
     bug: "drop the checksum",
     file: "Journal.ts",
-    from: "return sum === crc32(text, from, cut)",
-    to: "return true",
+    from: "&& text.startsWith(crc32Hex(text, from, cut), cut + tail.length)",
+    to: "",
     check: "bits"
   },
   {

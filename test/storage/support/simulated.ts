@@ -172,7 +172,7 @@ export class World {
     const open = (path: string, flag: FileSystem.OpenFlag) => {
       if (path === directory) return undefined
       const found = this.names.get(path)
-      if (flag === "ax" && found !== undefined) throw existing(path)
+      if (flag.startsWith("ax") && found !== undefined) throw existing(path)
       if (flag === "r" && found === undefined) throw missing(path)
       const inode = found ?? this.create(path)
       inode.open++
