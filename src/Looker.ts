@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Posted, StorageError } from "./Driver.ts"
 import { hasMoved, type Seen } from "./Ending.ts"
-import * as Signal from "./internal/signal.ts"
+import type * as Signal from "./internal/signal.ts"
 import type { JournalCorrupt, Stamp } from "./Journal.ts"
 import { LeaseTime } from "./Limits.ts"
 import type { Storage, Writer } from "./Storage.ts"
@@ -18,6 +18,8 @@ const renewalsPerLease = 3
 
 export interface Options {
   readonly runId: string
+  /** Raised when something is posted in this process. */
+  readonly posted: Signal.Signal
   readonly storage: Storage["Service"]
   readonly writer: Writer
   readonly stamp: Stamp
@@ -38,26 +40,21 @@ export interface Options {
 
 /** Starts looking; ends when it is interrupted. */
 export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
-  const signal = Signal.make()
-  const unwatch = options.storage.watch(options.runId, (what) => {
-    if (what === "inbox") signal.raise()
-  })
   let looks = 0
-  return Effect.suspend(() => lookAround(options, signal, ++looks)).pipe(
+  return Effect.suspend(() => lookAround(options, ++looks)).pipe(
     // What a failed look would have seen is seen by the next one, or by the next append.
     Effect.catch(() => Effect.sleep(lookMillis)),
     Effect.forever,
-    Effect.onExit(() => Effect.sync(unwatch)),
     Effect.forkDetach
   )
 }
 
 /** The `nth` look, when there is reason for one. */
 const lookAround = Effect.fnUntraced(
-  function*(options: Options, signal: Signal.Signal, nth: number) {
-    yield* Effect.timeoutOption(signal.raised, lookMillis)
-    signal.lower()
-    const { leaseToken, runId, storage } = options
+  function*(options: Options, nth: number) {
+    const { leaseToken, posted, runId, storage } = options
+    yield* Effect.timeoutOption(posted.raised, lookMillis)
+    posted.lower()
     const looksPerRenewal = (yield* LeaseTime) / renewalsPerLease / lookMillis
     if (nth % Math.max(1, Math.floor(looksPerRenewal)) === 0) {
       yield* storage.renew(runId, leaseToken)

@@ -20,6 +20,7 @@ import * as Schedule from "effect/Schedule"
 import { Appender } from "./Appender.ts"
 import { Children } from "./Children.ts"
 import { hasMoved } from "./Ending.ts"
+import * as Signal from "./internal/signal.ts"
 import type { Stamped } from "./Journal.ts"
 import { JournalLimits, ShortWait } from "./Limits.ts"
 import * as Looker from "./Looker.ts"
@@ -72,6 +73,8 @@ class Session extends Ledger {
   private cancels: Array<readonly [child: Pending, again: boolean]> = []
   /** Repeated attempts whose intent is in the batch. */
   private readonly recorded: Array<Asked> = []
+  private readonly posted = Signal.make()
+  private unwatch: (() => void) | undefined
   private looker: Fiber.Fiber<never> | undefined
   private worker: Fiber.Fiber<Conclusion, SessionError> | undefined
   /** Set while the worker runs a lone step itself. */
@@ -151,6 +154,10 @@ class Session extends Ledger {
   }
 
   private *supervising(): Effect.gen.Return<Conclusion, SessionError> {
+    // From the beginning, so that the looker misses nothing when it comes.
+    this.unwatch = this.o.storage.watch(this.o.runId, (what) => {
+      if (what === "inbox") this.posted.raise()
+    })
     for (;;) {
       const worker = yield* Effect.forkDetach(this.work())
       this.worker = worker
@@ -178,6 +185,8 @@ class Session extends Ledger {
   /** Stops what runs, and writes what is not durable yet. */
   private close(): Effect.Effect<void> {
     this.o.live.running = 0
+    this.inline = false
+    this.unwatch?.()
     const stopped = this.running.stop(this.looker === undefined ? [] : [this.looker])
     return this.appender.behind === 0 || this.fenced
       ? stopped
@@ -199,8 +208,12 @@ class Session extends Ledger {
       const stopped = this.hearing?.stopped
       if (stopped !== undefined) this.dropAll()
       else if (!this.isDue) {
-        // Steps that are over at once never start the looker.
-        if (this.now.millis - this.lookedAt >= lookMillis) this.poked = true
+        // Steps that are over at once never start the looker, which also keeps the lease.
+        if (this.now.millis - this.lookedAt >= lookMillis) {
+          this.poked = true
+          yield* this.startLooking()
+          yield* Effect.yieldNow
+        }
         if (this.poked && this.news.length === 0) yield* this.look()
         if (this.news.length > 0) yield* this.feedNews()
         if (!this.isDue) {
@@ -264,7 +277,8 @@ class Session extends Ledger {
       if (this.telling.isHeard) yield* this.telling.announce(pending)
       let performed = this.call(pending)
       if (Effect.isEffect(performed)) {
-        if (this.looker === undefined) yield* this.startLooking()
+        // Its turn comes when the effect waits for something.
+        if (this.looker === undefined) yield* Effect.forkDetach(this.lookWhileInline)
         this.inline = true
         this.o.live.running++
         performed = yield* this.telling.surround(pending, performed).pipe(
@@ -655,11 +669,16 @@ class Session extends Ledger {
     })
   }
 
+  private readonly lookWhileInline = Effect.suspend(() =>
+    this.inline ? this.startLooking() : Effect.void
+  )
+
   private startLooking(): Effect.Effect<void> {
     if (this.looker !== undefined) return Effect.void
     const { leaseToken, machine, runId, stamp, storage, writer } = this.o
     const looking = Looker.start({
       runId,
+      posted: this.posted,
       storage,
       writer,
       stamp,

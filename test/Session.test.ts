@@ -1,10 +1,12 @@
 /** What a session does by the clock alone. */
-import { Clock, Effect } from "effect"
+import { Clock, Duration, Effect } from "effect"
 import { Runs, Storage, Workflow } from "reprise"
 import { expect, it } from "vitest"
 
-it("hears of a cancel between plain functions, which never give the looker a turn", async () => {
+/** A clock that stands still until it is moved, which wakes who sleeps. */
+const movable = () => {
   let millis = 0
+  let sleepers: ReadonlyArray<{ readonly at: number; readonly wake: () => void }> = []
   const clock: Clock.Clock = {
     currentTimeMillisUnsafe: () => millis,
     currentTimeMillis: Effect.sync(() => millis),
@@ -12,8 +14,23 @@ it("hears of a cancel between plain functions, which never give the looker a tur
     currentTimeNanos: Effect.sync(() => BigInt(millis) * 1_000_000n),
     monotonicTimeNanosUnsafe: () => BigInt(millis) * 1_000_000n,
     monotonicTimeNanos: Effect.sync(() => BigInt(millis) * 1_000_000n),
-    sleep: () => Effect.never
+    sleep: (duration) =>
+      Effect.callback((resume) => {
+        const at = millis + Duration.toMillis(duration)
+        sleepers = [...sleepers, { at, wake: () => resume(Effect.void) }]
+      })
   }
+  const move = (by: number) => {
+    millis += by
+    const due = sleepers.filter(({ at }) => at <= millis)
+    sleepers = sleepers.filter(({ at }) => at > millis)
+    for (const { wake } of due) wake()
+  }
+  return { clock, move }
+}
+
+it("hears of a cancel between plain functions, which never give the looker a turn", async () => {
+  const { clock, move } = movable()
   const ran: Array<number> = []
   const program = Effect.gen(function*() {
     const services = yield* Effect.context<Storage.Storage>()
@@ -21,7 +38,7 @@ it("hears of a cancel between plain functions, which never give the looker a tur
       for (let n = 0; n < 10; n++) {
         yield* ctx.step("tick", () => {
           ran.push(n)
-          millis += 600
+          move(600)
           if (n === 1) Effect.runSyncWith(services)(Runs.cancel("r1"))
         })
       }
@@ -33,4 +50,35 @@ it("hears of a cancel between plain functions, which never give the looker a tur
   )
   expect(result.status).toBe("cancelled")
   expect(ran).toEqual([0, 1])
+})
+
+it.each([
+  ["plain functions", (work: () => void) => work],
+  ["effects that are over at once", (work: () => void) => Effect.sync(work)]
+])("keeps its lease while it has only steps that are %s", async (_, stepOf) => {
+  const { clock, move } = movable()
+  const driver = Storage.memoryDriver()
+  const holders: Array<boolean> = []
+  const workflow = Workflow.make("long", function*(ctx) {
+    for (let n = 0; n < 200; n++) {
+      yield* ctx.step(
+        "tick",
+        stepOf(() => {
+          move(400)
+          const now = clock.currentTimeMillisUnsafe()
+          holders.push(Effect.runSync(driver.holder("r1", now)) !== undefined)
+        })
+      )
+    }
+  })
+  const result = await Effect.runPromise(
+    workflow.start(undefined, { runId: "r1" }).pipe(
+      Effect.provideService(Clock.Clock, clock),
+      Effect.provideService(Storage.Storage, Storage.make(driver))
+    )
+  )
+  expect(result.status).toBe("success")
+  // 80 seconds, where a lease holds for 15.
+  expect(holders).toEqual(holders.map(() => true))
+  expect(holders).toHaveLength(200)
 })

@@ -16,12 +16,16 @@ import * as fs from "node:fs"
 
 type Attempt<A> = Effect.Effect<A, PlatformError.PlatformError>
 
-/** What the storage tells apart; of the rest it shows the code. */
+/** As Effect's own file system tells errors apart. */
 const tags: Record<string, PlatformError.SystemErrorTag> = {
   ENOENT: "NotFound",
   EEXIST: "AlreadyExists",
   EACCES: "PermissionDenied",
-  EPERM: "PermissionDenied"
+  EPERM: "PermissionDenied",
+  EISDIR: "BadResource",
+  ENOTDIR: "BadResource",
+  ELOOP: "BadResource",
+  EBUSY: "Busy"
 }
 
 const failure = (method: string, of: string | number, cause: unknown) =>
@@ -134,7 +138,10 @@ class OpenFile implements FileSystem.File {
   writeAll(buffer: Uint8Array): Attempt<void> {
     return buffer.length === 0
       ? Effect.void
-      : Effect.flatMap(this.write(buffer), (count) => this.writeAll(buffer.subarray(count)))
+      : Effect.flatMap(this.write(buffer), (count) =>
+        count === 0
+          ? Effect.fail(failure("writeAll", this.fd, new Error("nothing was written")))
+          : this.writeAll(buffer.subarray(count)))
   }
 
   private attempt<A>(method: string, f: () => A): Attempt<A> {
@@ -156,6 +163,8 @@ export const layer: Layer.Layer<FileSystem.FileSystem> = Layer.effect(
   FileSystem.FileSystem,
   Effect.map(FileSystem.FileSystem, (node): FileSystem.FileSystem => ({
     ...node,
+    exists: (path) =>
+      attempt("exists", path, () => fs.statSync(path, { throwIfNoEntry: false }) !== undefined),
     stat: (path) => attempt("stat", path, () => infoOf(fs.statSync(path, { bigint: true }))),
     lstat: (path) => attempt("lstat", path, () => infoOf(fs.lstatSync(path, { bigint: true }))),
     open: (path, options) => {

@@ -84,6 +84,7 @@ export interface Files {
   readonly syncDirectory: Effect.Effect<void, PlatformError>
   /** The bytes from `from` on (from 0 when the file is shorter), and the file they are of; undefined when there is no such file. */
   readonly read: (name: string, from?: number) => Effect.Effect<Found | undefined, PlatformError>
+  readonly exists: (name: string) => Effect.Effect<boolean, PlatformError>
   readonly identify: (name: string) => Effect.Effect<Identity | undefined, PlatformError>
   /** Opens for appending and reading; `create` makes the file and fails when it exists. */
   readonly open: (
@@ -158,6 +159,7 @@ export const make = (
           fs.open(path(name), { flag: "r", noFollow: isPosix }),
           (file) => readFrom(file, from, Infinity)
         ))),
+      exists: (name) => fs.exists(path(name)),
       identify: (name) => orMissing(Effect.map(fs.stat(path(name)), identity)),
       open: (name, create) =>
         Effect.map(

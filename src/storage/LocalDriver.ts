@@ -144,21 +144,14 @@ export const driver = (
             yield* files.syncDirectory
             changed(runId, "inbox")
           }).pipe(Effect.uninterruptible)),
-      // A cursor is a number of bytes, and of the lines in them.
       inbox: (runId, after) =>
-        at(runId, "inbox", "read the inbox", (name) => {
-          const [bytes = 0, lines = 0] = after.split(":").map(Number)
-          return Effect.map(files.read(name, bytes), (found) => {
-            if (found === undefined) {
-              return { text: "", cursor: after, before: lines }
-            }
-            const end = found.bytes.lastIndexOf(10) + 1
-            const text = Files.decode(found.bytes)
-            const before = found.from === bytes ? lines : 0
-            const cursor = `${found.from + end}:${before + text.split("\n").length - 1}`
-            return { text, cursor, before }
-          })
-        }),
+        at(runId, "inbox", "read the inbox", (name) =>
+          Effect.flatMap(files.exists(name), (isThere) =>
+            // Mostly nothing was posted, and a look is quicker than an error.
+            isThere
+              ? Effect.map(files.read(name, placeOf(after)[0]), (found) =>
+                postsIn(found, after))
+              : Effect.succeed(postsIn(undefined, after)))),
       acquire: (runId, now, until) =>
         at(runId, "lease", "take the lease", (name) =>
           Effect.andThen(files.prepare, lease.acquire(name, now, until))),
@@ -177,7 +170,8 @@ export const driver = (
             )
           ),
           Effect.flatMap((names) =>
-            Effect.forEach(names, (file) => listed(file.slice(0, -6), now))
+            Effect.forEach(names, (file) =>
+              listed(file.slice(0, -6), now))
           ),
           Effect.flatMap((runs) => pageOf(query, runs))
         ),
@@ -234,6 +228,23 @@ export const driver = (
     }
     return driver
   })
+
+/** How many bytes a cursor stands behind, and how many lines are in them. */
+const placeOf = (cursor: string): readonly [bytes: number, lines: number] => {
+  const [bytes = 0, lines = 0] = cursor.split(":").map(Number)
+  return [bytes, lines]
+}
+
+/** What was read of an inbox behind the cursor `after`. */
+const postsIn = (found: Files.Found | undefined, after: string) => {
+  if (found === undefined) return { text: "", cursor: after, before: placeOf(after)[1] }
+  const [bytes, lines] = placeOf(after)
+  const end = found.bytes.lastIndexOf(10) + 1
+  const text = Files.decode(found.bytes)
+  const before = found.from === bytes ? lines : 0
+  const cursor = `${found.from + end}:${before + text.split("\n").length - 1}`
+  return { text, cursor, before }
+}
 
 /** By the real clock: who writes the same file does not wait for a test's. */
 const pause = Effect.promise(() => Effect.runPromise(Effect.sleep(25)))

@@ -224,6 +224,7 @@ export class World {
             () => path === directory ? info("Directory") : info("File", this.find(path))
           ),
         stat: (path) => this.act(process, () => info("File", this.find(path))),
+        exists: (path) => this.act(process, () => this.names.has(path)),
         makeDirectory: () => Effect.void,
         remove: (path) =>
           this.act(process, () => {
