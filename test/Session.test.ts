@@ -82,3 +82,35 @@ it.each([
   expect(holders).toEqual(holders.map(() => true))
   expect(holders).toHaveLength(200)
 })
+
+it("hears at once of a cancel that came before an effect is waited for", async () => {
+  const { clock } = movable()
+  const memory = Storage.memoryDriver()
+  let appends = 0
+  const driver: Storage.Driver = {
+    ...memory,
+    writer: (runId) =>
+      Effect.map(memory.writer(runId), (writer): Storage.DriverWriter => ({
+        ...writer,
+        append: (...append) =>
+          Effect.tap(
+            Effect.yieldNow,
+            () => ++appends === 2 ? Effect.orDie(cancel) : Effect.void
+          ).pipe(Effect.andThen(Effect.suspend(() => writer.append(...append))))
+      }))
+  }
+  const storage = Storage.make(driver)
+  const cancel = Effect.provideService(Runs.cancel("r1"), Storage.Storage, storage)
+  const workflow = Workflow.make("waits", function*(ctx) {
+    yield* ctx.step("at once", Effect.void)
+    yield* ctx.step("never", Effect.never)
+  })
+  const result = await Effect.runPromise(
+    workflow.start(undefined, { runId: "r1" }).pipe(
+      Effect.provideService(Clock.Clock, clock),
+      Effect.provideService(Storage.Storage, storage)
+    )
+  )
+  expect(result.status).toBe("cancelled")
+  expect(appends).toBeGreaterThan(1)
+})

@@ -30,8 +30,8 @@ const sizeOf = (at: string): number => Number(at.slice(at.lastIndexOf(":") + 1))
 /** The version of a writer behind whose lines a newer session stands: no state of the file equals it. */
 const passedBy = "passed by"
 
-/** How many bytes are read to find a journal's first entry, before all of them are. */
-const firstLines = 65_536
+/** So many bytes are read to find a journal's first entry, before all are: the run's input in it may be large. */
+const beginnings = [4_096, 65_536]
 
 /** A file's state as a driver's version. */
 export const version = ({ file, size }: Identity): string => `${file}:${size}`
@@ -198,9 +198,11 @@ const isOf = (
   incarnation: string
 ): Effect.Effect<boolean, PlatformError> =>
   Effect.gen(function*() {
-    const text = decode((yield* appender.read(firstLines)).bytes)
-    const first = Result.getOrUndefined(Journal.read(runId, firstWhole(text)))?.entries[0]
-    if (first !== undefined) return first.incarnation === incarnation
+    for (const atMost of beginnings) {
+      const text = decode((yield* appender.read(atMost)).bytes)
+      const first = Result.getOrUndefined(Journal.read(runId, firstWhole(text)))?.entries[0]
+      if (first !== undefined) return first.incarnation === incarnation
+    }
     const journal = Journal.read(runId, decode((yield* appender.read()).bytes))
     if (Result.isFailure(journal)) return false
     const { entries } = journal.success

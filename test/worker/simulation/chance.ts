@@ -3,7 +3,6 @@
  * and in the place of the platform's cryptographic source.
  */
 import { Random } from "effect"
-import { randomText } from "../../../src/RunId.ts"
 
 export interface Chance {
   /** At least 0, below 1. */
@@ -46,23 +45,16 @@ export const randomOf = (chance: Chance): typeof Random.Random["Service"] => ({
 export const withoutEntropy = <A>(seed: number, play: () => A): A => {
   const { crypto } = globalThis
   const chance = chanceOf(seed, "entropy")
-  let isAsked = false
-  const drawn = <T extends ArrayBufferView | null>(array: T): T => {
-    isAsked = true
-    if (array instanceof Uint8Array) {
-      for (let i = 0; i < array.length; i++) array[i] = chance.between(0, 255)
-    }
-    return array
-  }
-  Object.defineProperty(crypto, "getRandomValues", { value: drawn, configurable: true })
+  const digits = (count: number) =>
+    Array.from({ length: count }, () => chance.between(0, 15).toString(16)).join("")
+  const drawn = () => `${digits(8)}-${digits(4)}-4${digits(3)}-8${digits(3)}-${digits(12)}`
+  Object.defineProperty(crypto, "randomUUID", { value: drawn, configurable: true })
   const { now } = Date
   Date.now = () => 1_700_000_000_000
   try {
-    // What was drawn in advance is not of this seed.
-    while (!isAsked) randomText(1)
     return play()
   } finally {
     Date.now = now
-    Reflect.deleteProperty(crypto, "getRandomValues")
+    Reflect.deleteProperty(crypto, "randomUUID")
   }
 }
