@@ -1,97 +1,34 @@
 /**
- * A run that goes on in a new process, from the call to its end, with modules loaded and the storage open.
+ * A run that goes on in a new process, from the call to its end, with modules loaded and the storage open: those
+ * of the built package, as users and peers have them.
  * Its journal has so many steps, and one more is to be made. Beside peers whose run does the same, each in a
  * new process too, and beside `JSON.parse` of the same journal, line by line, in the same process: neither
  * has anything compiled before.
  */
 import { NodePath } from "@effect/platform-node"
-import { Deferred, Effect, Layer, ManagedRuntime } from "effect"
+import { Deferred, Effect, Layer } from "effect"
 import { fork } from "node:child_process"
 import { once } from "node:events"
 import { cpSync } from "node:fs"
 import { join } from "node:path"
 import { execute } from "../../scripts/postgres.ts"
-import { LocalStorage, Storage, Workflow } from "../../src/index.ts"
-import { NodeLocalStorage } from "../../src/node.ts"
+import { LocalStorage, type Storage, Workflow } from "../../src/index.ts"
 import { SqliteStorage } from "../../src/sqlite.ts"
 import { directory, layerSync } from "../files.ts"
 import { type Figure, median, ratio, report, show } from "../measure.ts"
 import * as peers from "../peers/resume.ts"
+import { type Kind, recorded, type Resume, runId, type Sample } from "./recorded.ts"
 import { database, layerPostgres, type TestDatabase } from "./work.ts"
 
 const kinds = ["SQLite", "LocalStorage", "Postgres"] as const
-type Kind = typeof kinds[number]
-
-interface Resume {
-  readonly kind: Kind
-  /** A file, a directory, or a database. */
-  readonly place: string
-  readonly steps: number
-}
-
-interface Sample {
-  /** Opening the storage: its file or its connections, and a look at its tables. */
-  readonly open: number
-  /** The run itself. */
-  readonly call: number
-  /** JSON.parse of the journal. */
-  readonly parse: number
-}
-
-const runId = "run"
-
-const layerOf = (kind: Kind, place: string): Layer.Layer<Storage.Storage, unknown> =>
-  kind === "SQLite"
-    ? SqliteStorage.layer({ filename: place })
-    : kind === "Postgres"
-    ? layerPostgres(place)
-    : NodeLocalStorage.layer(place)
 
 /** Called where the last step is made. */
 let atEnd: () => Effect.Effect<void> = () => Effect.void
 
-const recorded = Workflow.make("recorded", function*(ctx, n: number) {
-  for (let i = 0; i < n; i++) {
-    yield* ctx.step("classify", () => ({ category: "bug", severity: i % 6 }))
-  }
-  yield* ctx.step("last", () => atEnd())
-  return n
-})
-
-const unlimited = Effect.provideService(Workflow.JournalLimits, { warn: Infinity, stop: Infinity })
-
-// ---------------------------------------------------------------------------------------------------
-// the new process
-
-const asked = process.env.BENCH_RESUME
-if (asked !== undefined) {
-  const { kind, place, steps } = JSON.parse(asked) as Resume
-  const runtime = ManagedRuntime.make(layerOf(kind, place))
-  const opening = performance.now()
-  await runtime.context()
-  const open = performance.now() - opening
-  const began = performance.now()
-  const result = await runtime.runPromise(unlimited(recorded.resume(runId)))
-  const call = performance.now() - began
-  if (result.status !== "success" || result.result !== steps) {
-    throw new Error(`The run is ${JSON.stringify(result)}.`)
-  }
-  const { journal } = await runtime.runPromise(
-    Effect.flatMap(Storage.Storage, (storage) => storage.read(runId))
-  )
-  const lines = journal.entries.map((entry) => JSON.stringify(entry))
-  const parseBegan = performance.now()
-  for (const line of lines) JSON.parse(line)
-  const parse = performance.now() - parseBegan
-  process.send?.({ open, call, parse } satisfies Sample)
-  process.disconnect?.()
-  process.exit()
-}
+const workflow = recorded(Workflow, () => atEnd())
 
 const resume = async (of: Resume): Promise<Sample> => {
-  const child = fork(import.meta.filename, {
-    env: { ...process.env, BENCH_RESUME: JSON.stringify(of) }
-  })
+  const child = fork(join(import.meta.dirname, "resuming.ts"), [JSON.stringify(of)])
   const exited = once(child, "exit")
   const [sample] = await Promise.race([
     once(child, "message"),
@@ -112,10 +49,13 @@ const record = (steps: number, layer: Layer.Layer<Storage.Storage, unknown>): Pr
       const isThere = yield* Deferred.make<void>()
       atEnd = () => Effect.andThen(Deferred.succeed(isThere, undefined), Effect.never)
       yield* Effect.raceFirst(
-        Effect.orDie(recorded.start(steps, { runId })),
+        Effect.orDie(workflow.start(steps, { runId })),
         Deferred.await(isThere)
       )
-    }).pipe(unlimited, Effect.provide(layer))
+    }).pipe(
+      Effect.provideService(Workflow.JournalLimits, { warn: Infinity, stop: Infinity }),
+      Effect.provide(layer)
+    )
   )
 
 /** Where the journal is: a copy for each sample. */
