@@ -4,7 +4,8 @@
  * One `O_APPEND` write an append, never continued after a short count; then fsync; then the path must
  * still name the file that was written, and the new lines must be among those the accept rule accepts.
  * Only after that is an append acknowledged, and only then is the next one written. Equal size is the
- * fast path of the last check and never a reason to refuse.
+ * fast path of the last check and never a reason to refuse. Beside its first append a writer also syncs the
+ * directory: whoever made the file may have died before its name was durable.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -69,7 +70,7 @@ export const writer = (
 
 class JournalWriter {
   private open: Open | undefined
-  /** Whether the file's name is durable: whoever made it may have died before it was. */
+  /** Whether the directory was synced. */
   private isNamed = false
   /** Set when a newer session stands behind lines of ours: they count, and no more of ours will. */
   private isLost = false
