@@ -1,7 +1,8 @@
 /**
- * Looks at a run from outside while its owner waits for effects: for posts, for a newer owner, and to
- * keep the lease. At every post in this process, and at least once a second.
+ * Looks at a run from outside while its owner waits for effects, or has been busy for a second: for posts,
+ * for a newer owner, and to keep the lease. At every post in this process, and at least once a second.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Posted, StorageError } from "./Driver.ts"
@@ -40,8 +41,9 @@ export interface Options {
 
 /** Starts looking; ends when it is interrupted. */
 export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
-  let looks = 0
-  return Effect.suspend(() => lookAround(options, ++looks)).pipe(
+  // The lease may have been taken long ago: the first look renews it.
+  const renewed = { at: -Infinity }
+  return Effect.suspend(() => lookAround(options, renewed)).pipe(
     // What a failed look would have seen is seen by the next one, or by the next append.
     Effect.catch(() => Effect.sleep(lookMillis)),
     Effect.forever,
@@ -49,15 +51,16 @@ export const start = (options: Options): Effect.Effect<Fiber.Fiber<never>> => {
   )
 }
 
-/** The `nth` look, when there is reason for one. */
+/** A look, when there is reason for one. */
 const lookAround = Effect.fnUntraced(
-  function*(options: Options, nth: number) {
+  function*(options: Options, renewed: { at: number }) {
     const { leaseToken, posted, runId, storage } = options
     yield* Effect.timeoutOption(posted.raised, lookMillis)
     posted.lower()
-    const looksPerRenewal = (yield* LeaseTime) / renewalsPerLease / lookMillis
-    if (nth % Math.max(1, Math.floor(looksPerRenewal)) === 0) {
+    const now = yield* Clock.currentTimeMillis
+    if (now - renewed.at >= (yield* LeaseTime) / renewalsPerLease) {
       yield* storage.renew(runId, leaseToken)
+      renewed.at = now
     }
     yield* look(options)
     options.onLook()

@@ -56,7 +56,7 @@ export const run = (options: Options): Effect.Effect<Ran, SessionError> =>
     })
   })
 
-/** How long a session that runs only plain functions goes without a look at the inbox. */
+/** How long a session whose steps are over at once goes without a looker, and without a look at the inbox. */
 const lookMillis = 1_000
 
 /** How many turns a session takes before it lets others run. */
@@ -277,9 +277,9 @@ class Session extends Ledger {
       if (this.telling.isHeard) yield* this.telling.announce(pending)
       let performed = this.call(pending)
       if (Effect.isEffect(performed)) {
+        this.inline = true
         // Its turn comes when the effect waits for something.
         if (this.looker === undefined) yield* Effect.forkDetach(this.lookWhileInline)
-        this.inline = true
         this.o.live.running++
         performed = yield* this.telling.surround(pending, performed).pipe(
           Effect.onExit(() => {
@@ -706,9 +706,10 @@ class Session extends Ledger {
         this.wake?.()
       }
     })
-    return Effect.map(looking, (fiber) => {
+    // One that nobody knows of could not be stopped.
+    return Effect.uninterruptible(Effect.map(looking, (fiber) => {
       this.looker = fiber
-    })
+    }))
   }
 
   private interruptWorker(): void {

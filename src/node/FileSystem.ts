@@ -1,9 +1,10 @@
 /**
- * Node's file system for journals: what the page cache answers is done at once, and only a sync, which waits
- * for the disk, is left to Node's threads.
+ * Node's file system for journals: what mostly the page cache answers is done at once, and only a sync, which
+ * always waits for the disk, is left to Node's threads.
  *
  * Opening, looking at, reading and appending to a journal takes some 10 µs each; to hand it to a thread and
- * to hear of it takes 60 to 90. Everything that is not on the way of a step is Effect's own file system.
+ * to hear of it takes 60 to 90. The price is that a file which is not in memory is waited for. Everything that
+ * is not on the way of a step is Effect's own file system.
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as ByteSize from "effect/ByteSize"
@@ -76,6 +77,7 @@ const infoOf = (stat: fs.BigIntStats): FileSystem.File.Info => ({
 class OpenFile implements FileSystem.File {
   readonly [FileSystem.FileTypeId]: typeof FileSystem.FileTypeId = FileSystem.FileTypeId
   private readonly fd: number
+  private isClosed = false
   /** Where the next read begins that says no place. */
   private position = 0n
 
@@ -88,13 +90,13 @@ class OpenFile implements FileSystem.File {
   }
 
   get sync(): Attempt<void> {
-    return Effect.callback((resume) =>
+    const done = Effect.callback<void, PlatformError.PlatformError>((resume) =>
       fs.fsync(
         this.fd,
-        (cause) =>
-          resume(cause === null ? Effect.void : Effect.fail(failure("sync", this.fd, cause)))
+        (cause) => resume(cause ? Effect.fail(failure("sync", this.fd, cause)) : Effect.void)
       )
     )
+    return Effect.andThen(this.attempt("sync", () => {}), done)
   }
 
   seek(offset: bigint, from: FileSystem.SeekMode): Attempt<bigint> {
@@ -144,8 +146,17 @@ class OpenFile implements FileSystem.File {
           : this.writeAll(buffer.subarray(count)))
   }
 
+  close(): void {
+    this.isClosed = true
+    fs.closeSync(this.fd)
+  }
+
+  /** The number of a closed file may be another file's by now. */
   private attempt<A>(method: string, f: () => A): Attempt<A> {
-    return attempt(method, this.fd, f)
+    return attempt(method, this.fd, () => {
+      if (!this.isClosed) return f()
+      throw Object.assign(new Error(`EBADF: the file is closed, ${method}`), { code: "EBADF" })
+    })
   }
 }
 
@@ -172,16 +183,13 @@ export const layer: Layer.Layer<FileSystem.FileSystem> = Layer.effect(
       const bits = flags[flag]
       return bits === undefined
         ? node.open(path, options)
-        : Effect.map(
-          Effect.acquireRelease(
-            attempt(
-              "open",
-              path,
-              () => fs.openSync(path, noFollow ? bits | O_NOFOLLOW : bits, mode)
-            ),
-            (fd) => Effect.sync(() => fs.closeSync(fd))
+        : Effect.acquireRelease(
+          attempt(
+            "open",
+            path,
+            () => new OpenFile(fs.openSync(path, noFollow ? bits | O_NOFOLLOW : bits, mode))
           ),
-          (fd) => new OpenFile(fd)
+          (file) => Effect.sync(() => file.close())
         )
     }
   }))

@@ -4,8 +4,9 @@
  * One `O_APPEND` write an append, never continued after a short count; then fsync; then the path must
  * still name the file that was written, and the new lines must be among those the accept rule accepts.
  * Only after that is an append acknowledged, and only then is the next one written. Equal size is the
- * fast path of the last check and never a reason to refuse. Beside its first append a writer also syncs the
- * directory: whoever made the file may have died before its name was durable.
+ * fast path of the last check and never a reason to refuse. The name of a new file is durable before its
+ * first line is written; who opens one that is there syncs the directory beside the first append, as whoever
+ * made it may have died before.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -31,7 +32,7 @@ const sizeOf = (at: string): number => Number(at.slice(at.lastIndexOf(":") + 1))
 /** The version of a writer behind whose lines a newer session stands: no state of the file equals it. */
 const passedBy = "passed by"
 
-/** So many bytes are read to find a journal's first entry, before all are: the run's input in it may be large. */
+/** So many bytes are read to find a journal's first entry, before all are: the run's input is in it. */
 const beginnings = [4_096, 65_536]
 
 /** A file's state as a driver's version. */
@@ -70,7 +71,7 @@ export const writer = (
 
 class JournalWriter {
   private open: Open | undefined
-  /** Whether the directory was synced. */
+  /** Whether the file's name is durable. */
   private isNamed = false
   /** Set when a newer session stands behind lines of ours: they count, and no more of ours will. */
   private isLost = false
@@ -103,6 +104,7 @@ class JournalWriter {
     if (this.open !== undefined && this.isNamed) return this.writeTo(this.open, at, lines, left)
     return Effect.flatMap(this.opened(at, lines), (open) => {
       this.open = open
+      if (this.isNamed) return this.writeTo(open, at, lines, left)
       const written = beside(this.of.files.syncDirectory, this.writeTo(open, at, lines, left))
       return Effect.map(written, (now) => {
         this.isNamed = true
@@ -113,18 +115,22 @@ class JournalWriter {
 
   private opened(at: string, lines: ReadonlyArray<string>): Effect.Effect<Open, AppendError> {
     if (this.open !== undefined) return Effect.succeed(this.open)
-    const opening = at === ""
-      ? create(this.of)
-      : openAt(this.of, at, envelopeOf(lines[0]!).incarnation)
+    const opening = at !== ""
+      ? openAt(this.of, at, envelopeOf(lines[0]!).incarnation)
+      : Effect.tap(create(this.of), () => {
+        this.isNamed = true
+        return Effect.void
+      })
     return Scope.provide(opening, this.scope)
   }
 
   private writeTo(
-    { appender, file }: Open,
+    open: Open,
     at: string,
     lines: ReadonlyArray<string>,
     left: number
   ): Effect.Effect<string, AppendError> {
+    const { appender, file } = open
     const bytes = encode(Journal.write(lines))
     const expected = sizeOf(at) + bytes.length
     return Effect.flatMap(
@@ -135,18 +141,19 @@ class JournalWriter {
           (now) =>
             now?.file === file && taken === bytes.length && now.size === expected
               ? Effect.succeed(version(now))
-              : this.readBack(file, lines, left)
+              : this.readBack(open, lines, left)
         )
     )
   }
 
   /** Looks which of `lines` count, and writes anew what a short write lost. */
   private readBack(
-    file: string,
+    open: Open,
     lines: ReadonlyArray<string>,
     left: number
   ): Effect.Effect<string, AppendError> {
     const { files, name, runId } = this.of
+    const { file } = open
     return Effect.flatMap(files.read(name), (found) => {
       if (found === undefined || found.file !== file) return moved(this.of)
       const journal = Journal.read(runId, decode(found.bytes))
@@ -161,7 +168,9 @@ class JournalWriter {
         return Effect.succeed(this.isLost ? passedBy : now)
       }
       if (envelopeOf(missing[0]!).prev !== head.prev) return moved(this.of)
-      return left === 0 ? Effect.fail(cutShort(this.of)) : this.write(now, missing, left - 1)
+      return left === 0
+        ? Effect.fail(cutShort(this.of))
+        : this.writeTo(open, now, missing, left - 1)
     })
   }
 }
@@ -170,6 +179,8 @@ const create = ({ files, name }: Of): Effect.Effect<Open, AppendError, Scope.Sco
   Effect.gen(function*() {
     yield* files.prepare
     const appender = yield* files.open(name, true)
+    // Who reads the first line may tell others of it.
+    yield* files.syncDirectory
     return { appender, file: (yield* appender.identity).file }
   })
 

@@ -125,10 +125,16 @@ describe("the file system for journals", () => {
   it.effect("closes what it opened", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
-      const path = join(place(), "file")
-      const left = yield* Effect.scoped(fs.open(path, { flag: "a+" }))
-      expect(reasonOf(yield* Effect.flip(left.write(Buffer.from("x")))).code).toBe("EBADF")
-    }).pipe(Effect.provide(OwnFileSystem.layer)))
+      const at = place()
+      const left = yield* Effect.scoped(fs.open(join(at, "file"), { flag: "a+" }))
+      // It gets the number that the other one had.
+      const other = yield* fs.open(join(at, "other"), { flag: "ax+" })
+      for (const use of [left.write(Buffer.from("x")), left.sync, left.stat]) {
+        expect(reasonOf(yield* Effect.flip<unknown, PlatformError.PlatformError, never>(use)).code)
+          .toBe("EBADF")
+      }
+      expect(Number((yield* other.stat).size)).toBe(0)
+    }).pipe(Effect.scoped, Effect.provide(OwnFileSystem.layer)))
 
   it.effect("does not wait for a pipe in the place of a file", () =>
     Effect.gen(function*() {

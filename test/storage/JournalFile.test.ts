@@ -503,9 +503,7 @@ describe("the power", () => {
       // The creator gets as far as an empty file.
       disk.hook = failing(
         "EIO",
-        (operation) =>
-          operation.kind === "write"
-          || (operation.kind === "open" && operation.path === directory)
+        (operation) => operation.kind === "open" && operation.path === directory
       )
       yield* Effect.flip(dead.append(opens()))
       disk.hook = passing
